@@ -1,0 +1,177 @@
+/** The headers of one frame: one mutable object that is refilled for each record, with offsets instead of copies. */
+
+/** A layer that decoding can reach or stop in. */
+export const LAYERS = [
+  'none',
+  'ethernet',
+  'llc',
+  'vlan',
+  'linux-sll',
+  'linux-sll2',
+  'loopback',
+  'arp',
+  'ipv4',
+  'ipv6',
+  'ipv6-extension',
+  'tcp',
+  'udp',
+  'icmp',
+  'icmpv6',
+  'sctp',
+  'gre',
+  'vxlan',
+  'geneve',
+  'unknown-link-type',
+] as const
+export type Layer = (typeof LAYERS)[number]
+
+/** What a checksum looks like: the two offload states must not be taken for damage. */
+export const Checksum = {
+  /** Not looked at, not present (UDP 0, IPv6 without one), or not all of the bytes were captured. */
+  Unchecked: 0,
+  Right: 1,
+  Wrong: 2,
+  /** Only the folded pseudo-header sum is there: the sender left the rest to the hardware (CHECKSUM_PARTIAL). */
+  Offloaded: 3,
+} as const
+export type Checksum = (typeof Checksum)[keyof typeof Checksum]
+
+export const TcpFlag = {
+  Fin: 0x01,
+  Syn: 0x02,
+  Rst: 0x04,
+  Psh: 0x08,
+  Ack: 0x10,
+  Urg: 0x20,
+  Ece: 0x40,
+  Cwr: 0x80,
+} as const
+
+/**
+ * Decoded headers of one frame. Every number is meaningful only where its layer was reached: ask `ipVersion`,
+ * `hasTransport` and so on first. Offsets count in `bytes`, which belongs to the reader: valid until its next record.
+ */
+export class Headers {
+  bytes: Uint8Array = new Uint8Array(0)
+  /** The frame's captured bytes are `bytes[start..end)`. */
+  start = 0
+  end = 0
+
+  // Link
+  /** Offset of the destination MAC (6 bytes) in Ethernet, or -1; the source MAC follows at +6. */
+  macOffset = -1
+  /** The EtherType of the innermost VLAN's payload; 0 in 802.3/LLC without SNAP. */
+  etherType = 0
+  /** Number of 802.1Q/802.1ad tags, and the outermost two VLAN ids (VID, 12 bits). */
+  vlanCount = 0
+  vlanOuter = 0
+  vlanInner = 0
+  /** LINUX_SLL/SLL2: packet type (0 to us, 1 broadcast, 2 multicast, 3 to someone else, 4 sent by us), or -1. */
+  sllPacketType = -1
+  /** LINUX_SLL2: the interface's index, or -1. */
+  sllInterfaceIndex = -1
+
+  // ARP (RFC 826), for IPv4 over Ethernet
+  isArp = false
+  arpOperation = 0
+  /** Offsets of the sender and the target protocol address (4 bytes each), or -1. */
+  arpSenderIpOffset = -1
+  arpTargetIpOffset = -1
+
+  // IP (RFC 791, RFC 8200)
+  /** 4, 6 or 0 where there is no (whole) IP header. */
+  ipVersion = 0
+  ipOffset = -1
+  ipHeaderLenBytes = 0
+  /** IPv4 Total Length; IPv6: 40 + Payload Length. As claimed by the header (0 in a TSO super-packet: then the frame's length). */
+  ipTotalLenBytes = 0
+  /** DSCP and ECN: IPv4 TOS byte, IPv6 Traffic Class. */
+  trafficClass = 0
+  /** IPv4 Identification; for IPv6 that of the Fragment header, else 0. */
+  ipId = 0
+  dontFragment = false
+  moreFragments = false
+  /** In bytes. */
+  fragmentOffset = 0
+  /** TTL or Hop Limit. */
+  ttl = 0
+  /** Protocol of what follows the IP header and its extension headers (IANA protocol numbers). */
+  protocol = 0
+  /** Offsets of the addresses; 4 bytes each in IPv4, 16 in IPv6. */
+  srcOffset = -1
+  dstOffset = -1
+  ipv6FlowLabel = 0
+  ipChecksum: Checksum = Checksum.Unchecked
+
+  // Transport
+  /** The transport header of `protocol` was decoded (not so in fragments behind the first, and in frames cut too short). */
+  hasTransport = false
+  transportOffset = -1
+  /** UDP and TCP ports; the ICMP echo identifier stands in both. */
+  srcPort = 0
+  dstPort = 0
+  /** Where the transport's payload begins, and its length by the IP header (may be more than was captured). */
+  payloadOffset = -1
+  payloadLenBytes = 0
+  transportChecksum: Checksum = Checksum.Unchecked
+  /** The checksum field itself. */
+  transportChecksumField = 0
+
+  // TCP (RFC 9293, RFC 7323)
+  tcpSeq = 0
+  tcpAck = 0
+  tcpFlags = 0
+  tcpWindow = 0
+  /** Options; -1 (or false) where the segment does not carry them. */
+  tcpMss = -1
+  tcpWindowScale = -1
+  tcpSackPermitted = false
+  tcpSackBlocks = 0
+  tcpHasTimestamps = false
+  tcpTsVal = 0
+  tcpTsEcr = 0
+
+  // UDP (RFC 768)
+  udpLengthField = 0
+
+  // ICMP, ICMPv6 (RFC 792, RFC 4443)
+  icmpType = -1
+  icmpCode = 0
+  /** Echo request and reply. */
+  icmpId = 0
+  icmpSeq = 0
+  /** Next-hop MTU of "fragmentation needed" and "packet too big", else 0. */
+  icmpMtu = 0
+  /** The header that an ICMP error quotes is in `quoted`. */
+  hasQuoted = false
+
+  // Tunnels: the outer headers stay in this object, the inner packet is in `inner`
+  /** Which tunnel the outer headers carry, or 'none'. */
+  tunnel: 'none' | 'vxlan' | 'geneve' | 'gre' | 'ipip' = 'none'
+  /** VXLAN/Geneve VNI, GRE key, or 0. */
+  tunnelId = 0
+  hasInner = false
+
+  // Where decoding stopped
+  /** The layer that could not be decoded whole, or 'none'. */
+  stopLayer: Layer = 'none'
+  /** Offset in the frame (0 = its first byte) of the byte where decoding stopped; -1 where it did not stop. */
+  stopOffset = -1
+  /** True where the frame was cut by the capture (snaplen), false where the packet itself is malformed. */
+  stopByCapture = false
+
+  #quoted: Headers | null = null
+  #inner: Headers | null = null
+
+  /** The packet quoted by an ICMP error; meaningful where `hasQuoted`. Made once and refilled. */
+  get quoted(): Headers {
+    this.#quoted ??= new Headers()
+    return this.#quoted
+  }
+
+  /** The packet inside of a tunnel; meaningful where `hasInner`. Made once and refilled. */
+  get inner(): Headers {
+    this.#inner ??= new Headers()
+    return this.#inner
+  }
+}
