@@ -53,14 +53,19 @@ export const TcpFlag = {
  */
 export class Headers {
   bytes: Uint8Array = new Uint8Array(0)
-  /** The frame's captured bytes are `bytes[start..end)`. */
+  /** The frame's captured bytes are `bytes[start..end)`; in `inner` and `quoted`, `end` is where their own bytes end. */
   start = 0
   end = 0
+  /**
+   * Offset where the innermost packet decoded into this object ends by its own lengths, and at most at the frame's
+   * original end: behind `end` where the capture cut it (in `quoted`: where the sender of the ICMP error did).
+   */
+  packetEnd = 0
 
   // Link
   /** Offset of the destination MAC (6 bytes) in Ethernet, or -1; the source MAC follows at +6. */
   macOffset = -1
-  /** The EtherType of the innermost VLAN's payload; 0 in 802.3/LLC without SNAP. */
+  /** The EtherType behind the innermost VLAN tag; 0 in 802.3/LLC without SNAP; RAW and NULL: that of the IP version. */
   etherType = 0
   /** Number of 802.1Q/802.1ad tags, and the outermost two VLAN ids (VID, 12 bits). */
   vlanCount = 0
@@ -82,8 +87,9 @@ export class Headers {
   /** 4, 6 or 0 where there is no (whole) IP header. */
   ipVersion = 0
   ipOffset = -1
+  /** With IPv4 options and IPv6 extension headers. */
   ipHeaderLenBytes = 0
-  /** IPv4 Total Length; IPv6: 40 + Payload Length. As claimed by the header (0 in a TSO super-packet: then the frame's length). */
+  /** IPv4 Total Length; IPv6: 40 + Payload Length. As claimed; where the header says 0 (TSO super-packet), the frame's length. */
   ipTotalLenBytes = 0
   /** DSCP and ECN: IPv4 TOS byte, IPv6 Traffic Class. */
   trafficClass = 0
@@ -101,16 +107,21 @@ export class Headers {
   srcOffset = -1
   dstOffset = -1
   ipv6FlowLabel = 0
+  /** Segments Left of an IPv6 Routing header: where it is not 0, `dstOffset` is not the final destination. */
+  ipv6SegmentsLeft = 0
   ipChecksum: Checksum = Checksum.Unchecked
 
   // Transport
   /** The transport header of `protocol` was decoded (not so in fragments behind the first, and in frames cut too short). */
   hasTransport = false
   transportOffset = -1
-  /** UDP and TCP ports; the ICMP echo identifier stands in both. */
+  /** UDP, TCP and SCTP ports; the identifier of an ICMP query stands in both. 0 without a transport header. */
   srcPort = 0
   dstPort = 0
-  /** Where the transport's payload begins, and its length by the IP header (may be more than was captured). */
+  /**
+   * Where the transport's payload begins (without a transport header: the IP payload), and its length up to `packetEnd`:
+   * may be more than was captured, so read at most to `end`. Meaningful from the IP header on.
+   */
   payloadOffset = -1
   payloadLenBytes = 0
   transportChecksum: Checksum = Checksum.Unchecked
@@ -126,7 +137,9 @@ export class Headers {
   tcpMss = -1
   tcpWindowScale = -1
   tcpSackPermitted = false
+  /** Number of SACK blocks, and the offset of the first (left and right edge, 4 bytes each). */
   tcpSackBlocks = 0
+  tcpSackOffset = -1
   tcpHasTimestamps = false
   tcpTsVal = 0
   tcpTsEcr = 0
@@ -137,7 +150,7 @@ export class Headers {
   // ICMP, ICMPv6 (RFC 792, RFC 4443)
   icmpType = -1
   icmpCode = 0
-  /** Echo request and reply. */
+  /** Queries and their replies (echo; ICMPv4 timestamp, information, address mask), else 0. */
   icmpId = 0
   icmpSeq = 0
   /** Next-hop MTU of "fragmentation needed" and "packet too big", else 0. */
@@ -146,19 +159,67 @@ export class Headers {
   hasQuoted = false
 
   // Tunnels: the outer headers stay in this object, the inner packet is in `inner`
-  /** Which tunnel the outer headers carry, or 'none'. */
+  /** Which tunnel's header follows, or 'none'. */
   tunnel: 'none' | 'vxlan' | 'geneve' | 'gre' | 'ipip' = 'none'
   /** VXLAN/Geneve VNI, GRE key, or 0. */
   tunnelId = 0
+  /** EtherType of what the tunnel carries, whether or not it was decoded into `inner`; 0x6558 is Ethernet. */
+  tunnelProtocol = 0
   hasInner = false
 
-  // Where decoding stopped
-  /** The layer that could not be decoded whole, or 'none'. */
+  // Where decoding stopped. A stop in `inner` is told in the outer object too; one in `quoted` is not: quotes are cut by design.
+  /**
+   * The layer that could not be decoded whole, or 'none'. What is merely not for us is no stop: an unknown EtherType or
+   * IP protocol, ESP, a later fragment, a payload that the capture cut.
+   */
   stopLayer: Layer = 'none'
-  /** Offset in the frame (0 = its first byte) of the byte where decoding stopped; -1 where it did not stop. */
+  /**
+   * Offset in the frame (0 = its first byte) of the byte where decoding stopped: the first one missing, or the field
+   * that is malformed; -1 where it did not stop.
+   */
   stopOffset = -1
   /** True where the frame was cut by the capture (snaplen), false where the packet itself is malformed. */
   stopByCapture = false
+
+  /** Forgets the last frame. Resets what tells which layers were reached: each layer's decoder sets all of its fields. */
+  begin(bytes: Uint8Array, start: number, end: number, packetEnd: number): void {
+    this.bytes = bytes
+    this.start = start
+    this.end = end
+    this.packetEnd = packetEnd
+    this.macOffset = -1
+    this.etherType = 0
+    this.vlanCount = 0
+    this.sllPacketType = -1
+    this.sllInterfaceIndex = -1
+    this.isArp = false
+    this.ipVersion = 0
+    this.protocol = 0
+    this.hasTransport = false
+    this.icmpType = -1
+    this.hasQuoted = false
+    this.tunnel = 'none'
+    this.hasInner = false
+    this.stopLayer = 'none'
+    this.stopOffset = -1
+    this.stopByCapture = false
+  }
+
+  /** The bytes of `layer` end before `neededEnd`. Returns -1, a decoder's way to say that it stopped. */
+  stopShort(layer: Layer, neededEnd: number): -1 {
+    this.stopLayer = layer
+    this.stopOffset = Math.min(this.end, this.packetEnd) - this.start
+    this.stopByCapture = neededEnd <= this.packetEnd
+    return -1
+  }
+
+  /** The field at `offset` in `bytes` makes no sense. Returns -1, a decoder's way to say that it stopped. */
+  stopMalformed(layer: Layer, offset: number): -1 {
+    this.stopLayer = layer
+    this.stopOffset = offset - this.start
+    this.stopByCapture = false
+    return -1
+  }
 
   #quoted: Headers | null = null
   #inner: Headers | null = null

@@ -1,0 +1,77 @@
+/** Link types: the LINKTYPE_ numbers that capture files carry, and names for showing them. */
+
+/** LINKTYPE_ values that the program treats in a way of their own (https://www.tcpdump.org/linktypes.html). */
+export const LinkType = {
+  Null: 0,
+  Ethernet: 1,
+  /** DLT_RAW of most systems, and of OpenBSD: no LINKTYPE_ values, yet some writers store them. */
+  DltRaw: 12,
+  DltRawOpenBsd: 14,
+  Raw: 101,
+  Loop: 108,
+  LinuxSll: 113,
+  Ipv4: 228,
+  Ipv6: 229,
+  LinuxSll2: 276,
+} as const
+
+const NAMES: Readonly<Record<number, string>> = {
+  0: 'NULL',
+  1: 'EN10MB',
+  3: 'AX25',
+  6: 'IEEE802_5',
+  7: 'ARCNET_BSD',
+  8: 'SLIP',
+  9: 'PPP',
+  10: 'FDDI',
+  12: 'RAW',
+  14: 'RAW',
+  50: 'PPP_HDLC',
+  51: 'PPP_ETHER',
+  100: 'ATM_RFC1483',
+  101: 'RAW',
+  104: 'C_HDLC',
+  105: 'IEEE802_11',
+  107: 'FRELAY',
+  108: 'LOOP',
+  109: 'ENC',
+  113: 'LINUX_SLL',
+  114: 'LTALK',
+  117: 'PFLOG',
+  119: 'IEEE802_11_PRISM',
+  122: 'IP_OVER_FC',
+  127: 'IEEE802_11_RADIOTAP',
+  129: 'ARCNET_LINUX',
+  138: 'APPLE_IP_OVER_IEEE1394',
+  143: 'DOCSIS',
+  163: 'IEEE802_11_AVS',
+  166: 'PPP_PPPD',
+  187: 'BLUETOOTH_HCI_H4',
+  189: 'USB_LINUX',
+  192: 'PPI',
+  195: 'IEEE802_15_4_WITHFCS',
+  201: 'BLUETOOTH_HCI_H4_WITH_PHDR',
+  204: 'PPP_WITH_DIR',
+  220: 'USB_LINUX_MMAPPED',
+  224: 'FC_2',
+  227: 'CAN_SOCKETCAN',
+  228: 'IPV4',
+  229: 'IPV6',
+  231: 'DBUS',
+  239: 'NFLOG',
+  240: 'NETANALYZER',
+  242: 'IPOIB',
+  247: 'INFINIBAND',
+  248: 'SCTP',
+  249: 'USBPCAP',
+  252: 'WIRESHARK_UPPER_PDU',
+  253: 'NETLINK',
+  258: 'PKTAP',
+  271: 'VSOCK',
+  276: 'LINUX_SLL2',
+}
+
+/** Name of a LINKTYPE_ value without its prefix (`EN10MB`), or `LINKTYPE_<number>` where it has none here. */
+export function linkTypeName(linkType: number): string {
+  return NAMES[linkType] ?? `LINKTYPE_${linkType}`
+}

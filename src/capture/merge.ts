@@ -1,0 +1,252 @@
+/** The merge: records of all captures in one order of time, each with its point; the counters of points grow here. */
+
+import { HoptraceError } from '../errors.ts'
+import { type CaptureInput, type InputFailure, systemErrorText } from './inputs.ts'
+import { CHUNK_BYTES, openCapture } from './open-capture.ts'
+import { FilePoints, MAX_POINTS, NO_POINT, PointList } from './points.ts'
+import type { CaptureDamage, RecordReader } from './reader.ts'
+import { CaptureRecord, Epoch, type Point, type PointIndex } from './record.ts'
+
+/** Captures read at once: each holds a file descriptor and buffers. */
+export const MAX_INPUTS = 200
+/** What all files' chunks may take together, in bytes. */
+const CHUNK_BUDGET_BYTES = 1 << 23
+const MIN_CHUNK_BYTES = 1 << 15
+
+/** One capture in the merge; its reader's record is the next one to come from this file. */
+class Lane {
+  readonly reader: RecordReader
+  readonly filePoints: FilePoints
+  headPoint: PointIndex = NO_POINT
+  /** Time of the record in front of the head, in ns. */
+  previousNs = Number.NEGATIVE_INFINITY
+
+  constructor(reader: RecordReader, filePoints: FilePoints) {
+    this.reader = reader
+    this.filePoints = filePoints
+  }
+}
+
+/**
+ * Reads captures side by side. `advance()` is synchronous; where it returns false, either `done` is set or `fill()`
+ * has to be awaited. `record` and its bytes are valid until the next `advance()`. Equal times come in the order of
+ * the inputs, and a file's own order is never changed.
+ */
+export class MergedRecords {
+  readonly epoch: Epoch
+  /** Grows when a file describes a further interface. */
+  readonly points: Point[]
+  /** Address → name, as far as pcapng files tell. */
+  readonly names = new Map<string, string>()
+  /** One line each, fit for stderr. Complete when `done`. */
+  readonly warnings: string[] = []
+  /** Files that broke off, in structured form; each is among the warnings too. */
+  readonly damages: CaptureDamage[] = []
+  /** Inputs that could not be opened at all. */
+  readonly failures: InputFailure[] = []
+  record: CaptureRecord = new CaptureRecord()
+  point: PointIndex = NO_POINT
+  done = false
+  /** Records without a point, since there were too many points: they are not given out. */
+  unassigned = 0
+  private readonly list = new PointList()
+  private readonly lanes: Lane[] = []
+  /** By lane: the time of its head, Infinity when it has ended. */
+  private heads = new Float64Array(0)
+  /** Tournament over `heads`: at 1… the loser of each match, at 0 the winner, whose record was given out last. */
+  private tree: Int32Array = new Int32Array(0)
+  private started = false
+  private waiting: Lane | null = null
+
+  private constructor(epoch: Epoch) {
+    this.epoch = epoch
+    this.points = this.list.points
+  }
+
+  /**
+   * Opens all inputs and waits for the first record of each. Inputs that cannot be opened are `failures`; rejects
+   * with a `HoptraceError` where none can, or where there are more than 200.
+   */
+  static async open(
+    inputs: readonly CaptureInput[],
+    options: { epoch?: Epoch } = {},
+  ): Promise<MergedRecords> {
+    if (inputs.length > MAX_INPUTS) {
+      throw new HoptraceError(
+        `${inputs.length} captures are too many to join at once (at most ${MAX_INPUTS}): name those of one path`,
+      )
+    }
+    const merged = new MergedRecords(options.epoch ?? new Epoch())
+    await merged.openLanes(inputs)
+    return merged
+  }
+
+  /** True: `record` and `point` are the next ones. */
+  advance(): boolean {
+    const { tree } = this
+    if (this.started) {
+      const last = tree[0]
+      if (!this.pull(this.lanes[last], last)) return false
+      this.replay(last)
+    }
+    this.started = true
+    const winner = tree[0]
+    if (this.heads[winner] === Number.POSITIVE_INFINITY) return this.finish()
+    this.give(this.lanes[winner])
+    return true
+  }
+
+  /** Reads on in the file that `advance()` stopped at. Never rejects on what a file may contain. */
+  async fill(): Promise<void> {
+    await this.waiting?.reader.fill()
+  }
+
+  /** Bytes taken from the files and their sizes on disk; the total is null where a pipe is among them. */
+  progress(): { readBytes: number; totalBytes: number | null } {
+    let readBytes = 0
+    let totalBytes: number | null = 0
+    for (const { reader } of this.lanes) {
+      readBytes += reader.consumedBytes
+      totalBytes = totalBytes === null || reader.sizeBytes === null ? null : totalBytes + reader.sizeBytes
+    }
+    return { readBytes, totalBytes }
+  }
+
+  /** Frees every file; no record can be had afterwards. */
+  async close(): Promise<void> {
+    this.done = true
+    await Promise.all(this.lanes.map(({ reader }) => reader.close()))
+  }
+
+  private async openLanes(inputs: readonly CaptureInput[]): Promise<void> {
+    const share = Math.floor(CHUNK_BUDGET_BYTES / Math.max(1, inputs.length))
+    const chunkBytes = Math.min(CHUNK_BYTES, Math.max(MIN_CHUNK_BYTES, share))
+    const opened = await Promise.all(
+      inputs.map(async (input) => {
+        try {
+          return await openCapture(input.path, input.source, this, chunkBytes)
+        } catch (error) {
+          return failureOf(input, error)
+        }
+      }),
+    )
+    inputs.forEach((input, i) => {
+      const result = opened[i]
+      if ('message' in result) this.failures.push(result)
+      else this.lanes.push(new Lane(result, new FilePoints(this.list, input, result.interfaces)))
+    })
+    if (this.lanes.length === 0) throw new HoptraceError(this.failures[0]?.message ?? 'no input')
+    this.heads = new Float64Array(this.lanes.length)
+    for (let i = 0; i < this.lanes.length; i++) {
+      while (!this.pull(this.lanes[i], i)) await this.fill()
+    }
+    this.tree = tournament(this.heads)
+  }
+
+  /** Brings the next record to the head of a lane, or its end; false where the lane has to be filled first. */
+  private pull(lane: Lane, index: number): boolean {
+    const { reader, filePoints } = lane
+    for (;;) {
+      if (!reader.advance()) {
+        if (!reader.ended) {
+          this.waiting = lane
+          filePoints.noteDrops()
+          return false
+        }
+        if (this.heads[index] !== Number.POSITIVE_INFINITY) this.end(lane)
+        this.heads[index] = Number.POSITIVE_INFINITY
+        return true
+      }
+      const { timeNs } = reader.record
+      const pointIndex = filePoints.of(reader.record)
+      if (pointIndex === NO_POINT) {
+        this.unassigned++
+        continue
+      }
+      const point = this.points[pointIndex]
+      if (timeNs < lane.previousNs) point.timeReversals++
+      lane.previousNs = timeNs
+      lane.headPoint = pointIndex
+      // Known before the record is given out: what has not begun yet cannot have lost anything.
+      if (!(timeNs >= point.firstNs)) point.firstNs = timeNs
+      this.heads[index] = timeNs
+      return true
+    }
+  }
+
+  /** Plays the matches of a lane whose head has changed again, from its leaf up: as many as log2 of the lanes. */
+  private replay(lane: number): void {
+    const { heads, tree } = this
+    let winner = lane
+    let winnerNs = heads[lane]
+    for (let node = (lane + tree.length) >> 1; node > 0; node >>= 1) {
+      const rival = tree[node]
+      const rivalNs = heads[rival]
+      if (rivalNs < winnerNs || (rivalNs === winnerNs && rival < winner)) {
+        tree[node] = winner
+        winner = rival
+        winnerNs = rivalNs
+      }
+    }
+    tree[0] = winner
+  }
+
+  private give(lane: Lane): void {
+    const { record } = lane.reader
+    const point = this.points[lane.headPoint]
+    point.packets++
+    point.bytes += record.originalLenBytes
+    if (record.end - record.start < record.originalLenBytes) point.snapped++
+    if (!(record.timeNs <= point.lastNs)) point.lastNs = record.timeNs
+    this.record = record
+    this.point = lane.headPoint
+  }
+
+  private end(lane: Lane): void {
+    const { reader } = lane
+    lane.filePoints.end()
+    if (reader.damage !== null) {
+      this.damages.push(reader.damage)
+      this.warnings.push(reader.damage.message)
+    }
+    if (reader.interfaces.length === 0) {
+      this.warnings.push(`${reader.source}: describes no interface: there is no point in it`)
+    }
+    void reader.close()
+  }
+
+  private finish(): false {
+    if (!this.done && this.unassigned > 0) {
+      this.warnings.push(
+        `more than ${MAX_POINTS} points: the ${this.unassigned} records of the others were left out`,
+      )
+    }
+    if (Number.isNaN(this.epoch.seconds)) this.epoch.seconds = 0
+    this.done = true
+    return false
+  }
+}
+
+/** The losers' tree of a first round; equal heads are won by the lane in front. */
+function tournament(heads: Float64Array): Int32Array {
+  const count = heads.length
+  const tree = new Int32Array(count)
+  const winners = new Int32Array(2 * count)
+  for (let lane = 0; lane < count; lane++) winners[count + lane] = lane
+  for (let node = count - 1; node > 0; node--) {
+    const left = winners[2 * node]
+    const right = winners[2 * node + 1]
+    const leftWins = heads[left] < heads[right] || (heads[left] === heads[right] && left < right)
+    winners[node] = leftWins ? left : right
+    tree[node] = leftWins ? right : left
+  }
+  tree[0] = winners[1]
+  return tree
+}
+
+function failureOf(input: CaptureInput, error: unknown): InputFailure {
+  const { source } = input
+  if (error instanceof HoptraceError) return { source, message: error.message }
+  if ((error as NodeJS.ErrnoException).code === undefined) throw error
+  return { source, message: systemErrorText(source, error) }
+}

@@ -1,0 +1,99 @@
+/** pcapng options and name records: what stands behind the fixed fields of a block, read without trusting a length. */
+
+import { SocketAddress } from 'node:net'
+import type { ByteWindow } from './byte-window.ts'
+import { displayText } from './display-text.ts'
+import { TickClock } from './tick-clock.ts'
+
+const utf8 = new TextDecoder()
+
+/**
+ * Calls `visit(code, start, length)` for each option in `view[start..end)`; ends quietly at `opt_endofopt`, or at a
+ * length that does not fit: options in front of it are good.
+ */
+export function forEachOption(
+  view: DataView,
+  start: number,
+  end: number,
+  littleEndian: boolean,
+  visit: (code: number, start: number, length: number) => void,
+): void {
+  let at = start
+  while (at + 4 <= end) {
+    const code = view.getUint16(at, littleEndian)
+    const length = view.getUint16(at + 2, littleEndian)
+    if (code === 0 || at + 4 + length > end) return
+    visit(code, at + 4, length)
+    at += 4 + ((length + 3) & ~3)
+  }
+}
+
+/** What an Interface Description Block's options say. */
+export interface InterfaceOptions {
+  readonly name: string | null
+  readonly description: string | null
+  readonly clock: TickClock
+}
+
+/** Reads if_name, if_description, if_tsresol and if_tsoffset from `window[start..end)`. */
+export function readInterfaceOptions(
+  window: ByteWindow,
+  start: number,
+  end: number,
+  littleEndian: boolean,
+): InterfaceOptions {
+  let name: string | null = null
+  let description: string | null = null
+  let tsresol = 6
+  let offsetSeconds = 0n
+  forEachOption(window.view, start, end, littleEndian, (code, at, length) => {
+    if (code === 2) name = text(window.bytes, at, at + length)
+    else if (code === 3) description = text(window.bytes, at, at + length)
+    else if (code === 9 && length === 1) tsresol = window.bytes[at]
+    else if (code === 14 && length === 8) offsetSeconds = window.view.getBigInt64(at, littleEndian)
+  })
+  return { name, description, clock: new TickClock(tsresol, offsetSeconds) }
+}
+
+/** Frames lost by interface and system as an Interface Statistics Block tells, or null where it does not. */
+export function readDrops(view: DataView, start: number, end: number, littleEndian: boolean): number | null {
+  let drops: number | null = null
+  forEachOption(view, start, end, littleEndian, (code, at, length) => {
+    if ((code === 5 || code === 7) && length === 8) {
+      drops = (drops ?? 0) + Number(view.getBigUint64(at, littleEndian))
+    }
+  })
+  return drops
+}
+
+/** Reads the IPv4 and IPv6 entries of a Name Resolution Block's records into `names`, up to `maxNames` of them. */
+export function readNames(
+  window: ByteWindow,
+  start: number,
+  end: number,
+  littleEndian: boolean,
+  names: Map<string, string>,
+  maxNames: number,
+): void {
+  const { bytes, view } = window
+  forEachOption(view, start, end, littleEndian, (type, at, length) => {
+    const addressBytes = type === 1 ? 4 : type === 2 ? 16 : 0
+    if (addressBytes === 0 || length <= addressBytes || names.size >= maxNames) return
+    const address = addressText(bytes.subarray(at, at + addressBytes))
+    const name = text(bytes, at + addressBytes, at + length)
+    if (name !== null && !names.has(address)) names.set(address, name)
+  })
+}
+
+/** UTF-8 up to the first zero byte, fit to be shown; null where nothing is left. */
+function text(bytes: Uint8Array, start: number, end: number): string | null {
+  const zero = bytes.subarray(start, end).indexOf(0)
+  const whole = utf8.decode(bytes.subarray(start, zero < 0 ? end : start + zero))
+  return whole === '' ? null : displayText(whole)
+}
+
+function addressText(bytes: Uint8Array): string {
+  if (bytes.length === 4) return bytes.join('.')
+  const groups = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i] << 8) | bytes[2 * i + 1]).toString(16))
+  return new SocketAddress({ address: groups.join(':'), family: 'ipv6' }).address
+}

@@ -1,0 +1,148 @@
+/** Points of a run: one for each interface that the captures describe, with a name that is unique and harmless. */
+
+import { basename } from 'node:path'
+import { descriptorOf } from './byte-source.ts'
+import { displayText } from './display-text.ts'
+import type { CaptureInput } from './inputs.ts'
+import { LinkType } from './link-types.ts'
+import type { CaptureInterface } from './reader.ts'
+import type { CaptureRecord, Point, PointIndex } from './record.ts'
+
+/** More points than a path can have; a damaged SLL2 file could name four billion. */
+export const MAX_POINTS = 1000
+/** The point of a record that got none, since there were too many. */
+export const NO_POINT: PointIndex = -1
+
+const NAME_CHARACTERS = 60
+/** Offset of `sll_ifindex` in an SLL2 header, and its end (LINKTYPE_LINUX_SLL2). */
+const SLL2_INDEX_AT = 4
+const SLL2_INDEX_END = 8
+
+/** The list of points, and the names that are taken. */
+export class PointList {
+  readonly points: Point[] = []
+  private readonly taken = new Set<string>()
+
+  /** A new point, or `NO_POINT` where there are too many. A name that is taken gets `#2`, `#3`, … */
+  add(name: string, source: string, linkType: number): PointIndex {
+    const index = this.points.length
+    if (index >= MAX_POINTS) return NO_POINT
+    const wanted = displayText(name, NAME_CHARACTERS)
+    let unique = wanted
+    for (let n = 2; this.taken.has(unique); n++) unique = `${wanted}#${n}`
+    this.taken.add(unique)
+    this.points.push({
+      index,
+      name: unique,
+      source,
+      linkType,
+      packets: 0,
+      bytes: 0,
+      firstNs: Number.NaN,
+      lastNs: Number.NaN,
+      captureDrops: null,
+      timeReversals: 0,
+      snapped: 0,
+      ended: false,
+    })
+    return index
+  }
+}
+
+/** Gives each record of one file its point, making points as interfaces come up. */
+export class FilePoints {
+  private readonly list: PointList
+  private readonly input: CaptureInput
+  private readonly interfaces: readonly CaptureInterface[]
+  /** By interface index; an SLL2 interface has no point of its own but one for each index in its frames. */
+  private readonly byInterface: PointIndex[] = []
+  private readonly cooked: Map<number, PointIndex>[] = []
+  private readonly own: PointIndex[] = []
+
+  constructor(list: PointList, input: CaptureInput, interfaces: readonly CaptureInterface[]) {
+    this.list = list
+    this.input = input
+    this.interfaces = interfaces
+  }
+
+  /** The point of a record. */
+  of(record: CaptureRecord): PointIndex {
+    const { interfaceIndex } = record
+    if (interfaceIndex >= this.byInterface.length) this.describe()
+    if (record.linkType === LinkType.LinuxSll2) return this.ofCooked(record)
+    return this.byInterface[interfaceIndex]
+  }
+
+  /** Makes points for the interfaces that the file has described so far. */
+  describe(): void {
+    for (let i = this.byInterface.length; i < this.interfaces.length; i++) {
+      const { linkType } = this.interfaces[i]
+      const index = linkType === LinkType.LinuxSll2 ? NO_POINT : this.add(this.nameOf(i), linkType)
+      this.byInterface.push(index)
+    }
+  }
+
+  /** Carries drop counts over to the points; an SLL2 interface's count goes to each of its points. */
+  noteDrops(): void {
+    for (let i = 0; i < this.byInterface.length; i++) {
+      const { drops } = this.interfaces[i]
+      if (drops === null) continue
+      const indexes = this.cooked[i]?.values() ?? [this.byInterface[i]]
+      for (const index of indexes) if (index !== NO_POINT) this.list.points[index].captureDrops = drops
+    }
+  }
+
+  /** The file is at its end: so are its points. One that is left without any gets one, as evidence of silence. */
+  end(): void {
+    this.describe()
+    for (let i = 0; i < this.interfaces.length; i++) {
+      const { linkType } = this.interfaces[i]
+      if (linkType === LinkType.LinuxSll2 && this.cooked[i] === undefined) this.add(this.nameOf(i), linkType)
+    }
+    this.noteDrops()
+    for (const index of this.own) this.list.points[index].ended = true
+  }
+
+  private ofCooked(record: CaptureRecord): PointIndex {
+    const { bytes, start, interfaceIndex } = record
+    const at = start + SLL2_INDEX_AT
+    const whole = record.end >= start + SLL2_INDEX_END
+    const key = whole
+      ? ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0
+      : 0
+    let known = this.cooked[interfaceIndex]
+    if (known === undefined) {
+      known = new Map()
+      this.cooked[interfaceIndex] = known
+    }
+    let index = known.get(key)
+    if (index === undefined) {
+      index = this.add(`${this.nameOf(interfaceIndex)}:${key}`, record.linkType)
+      if (index !== NO_POINT) known.set(key, index)
+    }
+    return index
+  }
+
+  private add(name: string, linkType: number): PointIndex {
+    const index = this.list.add(name, this.input.source, linkType)
+    if (index !== NO_POINT) this.own.push(index)
+    return index
+  }
+
+  /** The interface's own name where the file has several, else the file's. */
+  private nameOf(interfaceIndex: number): string {
+    const file = this.input.name ?? fileName(this.input.path)
+    if (this.interfaces.length === 1) return file
+    const own = this.interfaces[interfaceIndex].name
+    if (own === null) return `${file}:${interfaceIndex}`
+    return this.input.name === null ? own : `${file}:${own}`
+  }
+}
+
+/** A path's last part without the endings of compression and capture: the name that a point gets by default. */
+export function fileName(path: string): string {
+  const fd = descriptorOf(path)
+  if (fd >= 0) return fd === 0 ? 'stdin' : `fd${fd}`
+  const name = basename(path)
+  return name.replace(/\.(gz|zst)$/i, '').replace(/\.(pcap|pcapng|cap|dump)$/i, '') || name
+}

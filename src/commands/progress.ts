@@ -1,0 +1,35 @@
+/** A progress bar on stderr for runs that take a while; only where stderr is a terminal. */
+
+import { SingleBar } from 'cli-progress'
+
+/** Runs shorter than this show no bar. */
+const DELAY_MS = 700
+
+export interface ProgressBar {
+  update(readBytes: number, totalBytes: number | null): void
+  stop(): void
+}
+
+export function progressBar(): ProgressBar {
+  if (!process.stderr.isTTY) return { update() {}, stop() {} }
+  const begunAt = Date.now()
+  let bar: SingleBar | null = null
+  return {
+    update(readBytes, totalBytes) {
+      if (Date.now() - begunAt < DELAY_MS || totalBytes === null) return
+      if (!bar) {
+        bar = new SingleBar({
+          stream: process.stderr,
+          clearOnComplete: true,
+          hideCursor: true,
+          format: 'reading {bar} {percentage} % · {eta_formatted} left',
+        })
+        bar.start(totalBytes, readBytes)
+      }
+      bar.update(Math.min(readBytes, totalBytes))
+    },
+    stop() {
+      bar?.stop()
+    },
+  }
+}

@@ -1,0 +1,116 @@
+/** Addresses: each IPv4 or IPv6 address that was seen gets one small index, so that tuples compare as integers. */
+
+import { finish, grown, mix } from './columns.ts'
+
+/** Index of an address in its `AddressTable`. */
+export type AddressIndex = number
+
+/** Interned addresses. Memory: 17 bytes and a hash slot for each distinct address. */
+export class AddressTable {
+  count = 0
+  #words = new Uint32Array(4 * 64)
+  #version = new Uint8Array(64)
+  #slots = new Int32Array(256).fill(-1)
+  #mask = 255
+  /** MurmurHash is not keyed: a seed of the run keeps strangers from choosing colliding addresses. */
+  readonly #seed = (Math.random() * 0xffffffff) | 0
+
+  /** Index of the address at `bytes[offset]` (4 bytes for version 4, 16 for version 6). */
+  intern(bytes: Uint8Array, offset: number, version: number): AddressIndex {
+    const w0 = word(bytes, offset)
+    if (version === 4) return this.#find(w0, 0, 0, 0, 4)
+    return this.#find(w0, word(bytes, offset + 4), word(bytes, offset + 8), word(bytes, offset + 12), 6)
+  }
+
+  version(address: AddressIndex): number {
+    return this.#version[address]!
+  }
+
+  /** Writes the address into `out` in network order; returns its length, 4 or 16. */
+  write(address: AddressIndex, out: Uint8Array): number {
+    const words = this.#version[address] === 4 ? 1 : 4
+    for (let i = 0; i < words; i++) {
+      const w = this.#words[4 * address + i]!
+      out[4 * i] = w >>> 24
+      out[4 * i + 1] = w >>> 16
+      out[4 * i + 2] = w >>> 8
+      out[4 * i + 3] = w
+    }
+    return 4 * words
+  }
+
+  /** Loopback, multicast or broadcast: what is sent there is not expected anywhere else, or not in one place. */
+  isMulticast(address: AddressIndex): boolean {
+    const w0 = this.#words[4 * address]!
+    if (this.#version[address] === 6) return w0 >>> 24 === 0xff
+    return w0 >>> 28 === 0xe || w0 === 0xffffffff
+  }
+
+  isLoopback(address: AddressIndex): boolean {
+    const at = 4 * address
+    if (this.#version[address] === 4) return this.#words[at]! >>> 24 === 127
+    return (
+      this.#words[at] === 0 &&
+      this.#words[at + 1] === 0 &&
+      this.#words[at + 2] === 0 &&
+      this.#words[at + 3] === 1
+    )
+  }
+
+  #find(w0: number, w1: number, w2: number, w3: number, version: number): AddressIndex {
+    let hash = mix(this.#seed ^ version, w0)
+    if (version === 6) hash = mix(mix(mix(hash, w1), w2), w3)
+    let slot = finish(hash) & this.#mask
+    const words = this.#words
+    for (;;) {
+      const found = this.#slots[slot]!
+      if (found < 0) break
+      const at = 4 * found
+      if (
+        words[at] === w0 &&
+        this.#version[found] === version &&
+        words[at + 1] === w1 &&
+        words[at + 2] === w2 &&
+        words[at + 3] === w3
+      )
+        return found
+      slot = (slot + 1) & this.#mask
+    }
+    return this.#add(w0, w1, w2, w3, version, slot)
+  }
+
+  #add(w0: number, w1: number, w2: number, w3: number, version: number, slot: number): AddressIndex {
+    const address = this.count++
+    if (address === this.#version.length) {
+      this.#words = grown(this.#words, 8 * address)
+      this.#version = grown(this.#version, 2 * address)
+    }
+    this.#words.set([w0, w1, w2, w3], 4 * address)
+    this.#version[address] = version
+    this.#slots[slot] = address
+    if (2 * this.count > this.#slots.length) this.#rehash()
+    return address
+  }
+
+  #rehash(): void {
+    const slots = new Int32Array(2 * this.#slots.length).fill(-1)
+    this.#mask = slots.length - 1
+    for (let address = 0; address < this.count; address++) {
+      const at = 4 * address
+      let hash = mix(this.#seed ^ this.#version[address]!, this.#words[at]!)
+      if (this.#version[address] === 6)
+        hash = mix(mix(mix(hash, this.#words[at + 1]!), this.#words[at + 2]!), this.#words[at + 3]!)
+      let slot = finish(hash) & this.#mask
+      while (slots[slot]! >= 0) slot = (slot + 1) & this.#mask
+      slots[slot] = address
+    }
+    this.#slots = slots
+  }
+}
+
+function word(bytes: Uint8Array, offset: number): number {
+  return (
+    ((bytes[offset]! << 24) | (bytes[offset + 1]! << 16) | (bytes[offset + 2]! << 8) | bytes[offset + 3]!) >>>
+    0
+  )
+}

@@ -1,0 +1,283 @@
+/** Flows: two directions each, grown together from legs as journeys show which of them belong to one conversation. */
+
+import { grown } from './columns.ts'
+import type { LegIndex, LegTable } from './legs.ts'
+import { MAX_STATIONS, type PatternTable } from './patterns.ts'
+
+/** Index of a direction; its flow is `direction >> 1`, the opposite direction `direction ^ 1`. */
+export type DirectionIndex = number
+/** Index of a flow. */
+export type FlowIndex = number
+
+/** What was seen of TCP in one direction. */
+export const Seen = { Syn: 1, SynAck: 2, Fin: 4, Rst: 8, Data: 16, Any: 32, RstToSyn: 64 } as const
+
+/** Gaps in the sequence space that a direction remembers; the oldest is forgotten first. */
+const MAX_HOLES = 64
+
+/**
+ * All flows in columns. Two flows that turn out to be one are merged; the indexes of the merged one stay valid and
+ * lead to the other by `find`.
+ */
+export class FlowTable {
+  /** Number of flows ever made, merged ones included. */
+  count = 0
+  // By direction
+  #parent = new Int32Array(64)
+  /** First and last leg in the order of first records (linked by `legs.sibling`), or -1. */
+  firstLeg = new Int32Array(64)
+  lastLeg = new Int32Array(64)
+  /** First leg along the way (linked by `legs.next`), or -1. */
+  wayHead = new Int32Array(64)
+  stations = new Uint8Array(64)
+  patternHead = new Int32Array(64)
+  lastJourney = new Float64Array(64)
+  firstNs = new Float64Array(64)
+  lastNs = new Float64Array(64)
+  seen = new Uint8Array(64)
+  /** Sequence number behind the highest byte seen; valid where `seen` has `Any`. */
+  seqEnd = new Uint32Array(64)
+  retransmissions = new Uint32Array(64)
+  ambiguous = new Uint32Array(64)
+  recut = new Uint8Array(64)
+  #holes = new Map<DirectionIndex, number[]>()
+  // By flow
+  protocol = new Uint8Array(32)
+  /** 0 or 1: which of the two directions is client → server; 255 while only the order of packets says so. */
+  forward = new Uint8Array(32)
+  /** Round trip at the client's side in ns, NaN while unknown; and when which leg saw the request of it. */
+  rttNs = new Float64Array(32)
+  requestNs = new Float64Array(32)
+  requestLeg = new Int32Array(32)
+
+  readonly #legs: LegTable
+  readonly #patterns: PatternTable
+
+  constructor(legs: LegTable, patterns: PatternTable) {
+    this.#legs = legs
+    this.#patterns = patterns
+  }
+
+  /** Makes a flow without legs; returns its first direction. */
+  add(protocol: number): DirectionIndex {
+    const flow = this.count++
+    if (flow === this.protocol.length) this.#grow(2 * flow)
+    this.protocol[flow] = protocol
+    this.forward[flow] = 255
+    this.rttNs[flow] = Number.NaN
+    this.requestNs[flow] = Number.NaN
+    this.requestLeg[flow] = -1
+    for (let direction = 2 * flow; direction < 2 * flow + 2; direction++) {
+      this.#parent[direction] = direction
+      this.firstLeg[direction] = -1
+      this.lastLeg[direction] = -1
+      this.wayHead[direction] = -1
+      this.patternHead[direction] = -1
+      this.lastJourney[direction] = -1
+      this.firstNs[direction] = Number.POSITIVE_INFINITY
+      this.lastNs[direction] = Number.NEGATIVE_INFINITY
+    }
+    return 2 * flow
+  }
+
+  /** The direction that `direction` is now part of. */
+  find(direction: DirectionIndex): DirectionIndex {
+    let d = direction
+    while (this.#parent[d] !== d) {
+      const up = this.#parent[d]!
+      this.#parent[d] = this.#parent[up]!
+      d = up
+    }
+    return d
+  }
+
+  isMerged(flow: FlowIndex): boolean {
+    return this.#parent[2 * flow] !== 2 * flow
+  }
+
+  /** Adds a leg to a direction. */
+  join(leg: LegIndex, direction: DirectionIndex): void {
+    this.#legs.direction[leg] = direction
+    const last = this.lastLeg[direction]!
+    if (last < 0) this.firstLeg[direction] = leg
+    else this.#legs.sibling[last] = leg
+    this.lastLeg[direction] = leg
+  }
+
+  /** Says which direction is client → server. The first word counts. */
+  setForward(direction: DirectionIndex): void {
+    const flow = direction >> 1
+    if (this.forward[flow] === 255) this.forward[flow] = direction & 1
+  }
+
+  /** The client → server direction of a flow: the SYN's, else that of the first packet. */
+  forwardOf(flow: FlowIndex): DirectionIndex {
+    const said = this.forward[flow]!
+    if (said !== 255) return 2 * flow + said
+    return this.firstNs[2 * flow + 1]! < this.firstNs[2 * flow]! ? 2 * flow + 1 : 2 * flow
+  }
+
+  /** Could the two be one direction without more stations than there are bits for? */
+  fitTogether(a: DirectionIndex, b: DirectionIndex): boolean {
+    return (
+      this.stations[a]! + this.stations[b]! <= MAX_STATIONS &&
+      this.stations[a ^ 1]! + this.stations[b ^ 1]! <= MAX_STATIONS
+    )
+  }
+
+  /** Makes one flow of two, `a` and `b` one direction; both must be roots and of different flows. Returns the direction. */
+  merge(a: DirectionIndex, b: DirectionIndex): DirectionIndex {
+    const [into, from] = a < b ? [a, b] : [b, a]
+    this.#mergeDirection(into, from)
+    this.#mergeDirection(into ^ 1, from ^ 1)
+    const flow = into >> 1
+    const other = from >> 1
+    const turned = (into ^ from) & 1
+    if (this.forward[flow] === 255 && this.forward[other] !== 255)
+      this.forward[flow] = this.forward[other]! ^ turned
+    if (Number.isNaN(this.rttNs[flow]!)) this.rttNs[flow] = this.rttNs[other]!
+    if (Number.isNaN(this.requestNs[flow]!)) {
+      this.requestNs[flow] = this.requestNs[other]!
+      this.requestLeg[flow] = this.requestLeg[other]!
+    }
+    return into
+  }
+
+  /**
+   * Notes a TCP segment's place in its direction's sequence space (lengths include SYN and FIN). Returns true where
+   * all of it lies below what was sent before and fills no gap: a retransmission.
+   */
+  advanceSequence(direction: DirectionIndex, seq: number, lenBytes: number): boolean {
+    const end = (seq + lenBytes) >>> 0
+    if (!(this.seen[direction]! & Seen.Any)) {
+      this.seen[direction]! |= Seen.Any
+      this.seqEnd[direction] = end
+      return false
+    }
+    const known = this.seqEnd[direction]!
+    const ahead = (seq - known) | 0
+    if (ahead > 0) this.#openHole(direction, known, seq)
+    if (((end - known) | 0) > 0) {
+      this.seqEnd[direction] = end
+      return false
+    }
+    if (lenBytes === 0) return false
+    // A keep-alive probe repeats one byte on purpose.
+    if (lenBytes === 1 && end === known && ahead === -1) return false
+    return !this.#fillHole(direction, seq, end)
+  }
+
+  #openHole(direction: DirectionIndex, from: number, to: number): void {
+    let holes = this.#holes.get(direction)
+    if (!holes) {
+      holes = []
+      this.#holes.set(direction, holes)
+    }
+    if (holes.length >= 2 * MAX_HOLES) holes.splice(0, 2)
+    holes.push(from, to)
+  }
+
+  /** Was [seq, end) inside of a gap? Then that part of the gap is closed. */
+  #fillHole(direction: DirectionIndex, seq: number, end: number): boolean {
+    const holes = this.#holes.get(direction)
+    if (!holes) return false
+    for (let i = 0; i < holes.length; i += 2) {
+      const from = holes[i]!
+      const to = holes[i + 1]!
+      if (((seq - from) | 0) < 0 || ((to - end) | 0) < 0) continue
+      const rest: number[] = []
+      if (seq !== from) rest.push(from, seq)
+      if (end !== to) rest.push(end, to)
+      holes.splice(i, 2, ...rest)
+      if (holes.length === 0) this.#holes.delete(direction)
+      return true
+    }
+    return false
+  }
+
+  #mergeDirection(into: DirectionIndex, from: DirectionIndex): void {
+    const legs = this.#legs
+    this.#parent[from] = into
+    if (this.firstLeg[from]! >= 0) {
+      if (this.lastLeg[into]! < 0) this.firstLeg[into] = this.firstLeg[from]!
+      else legs.sibling[this.lastLeg[into]!] = this.firstLeg[from]!
+      this.lastLeg[into] = this.lastLeg[from]!
+    }
+    if (this.patternHead[from]! >= 0) this.#mergePatterns(into, from)
+    this.lastJourney[into] = Math.max(this.lastJourney[into]!, this.lastJourney[from]!)
+    this.firstNs[into] = Math.min(this.firstNs[into]!, this.firstNs[from]!)
+    this.lastNs[into] = Math.max(this.lastNs[into]!, this.lastNs[from]!)
+    if (this.seen[from]! & Seen.Any) {
+      if (!(this.seen[into]! & Seen.Any) || ((this.seqEnd[from]! - this.seqEnd[into]!) | 0) > 0)
+        this.seqEnd[into] = this.seqEnd[from]!
+    }
+    this.seen[into]! |= this.seen[from]!
+    this.retransmissions[into]! += this.retransmissions[from]!
+    this.ambiguous[into]! += this.ambiguous[from]!
+    this.recut[into]! |= this.recut[from]!
+    this.#holes.delete(from)
+  }
+
+  /** Journeys of both have already left the window: their stations are numbered one behind the other, their way sorted by TTL. */
+  #mergePatterns(into: DirectionIndex, from: DirectionIndex): void {
+    const legs = this.#legs
+    const patterns = this.#patterns
+    const shift = this.stations[into]!
+    patterns.shift(this.patternHead[from]!, shift)
+    let last = this.patternHead[from]!
+    while (patterns.next[last]! >= 0) last = patterns.next[last]!
+    patterns.next[last] = this.patternHead[into]!
+    this.patternHead[into] = this.patternHead[from]!
+    this.stations[into]! += this.stations[from]!
+    for (let leg = this.wayHead[from]!; leg >= 0; ) {
+      const next = legs.next[leg]!
+      legs.station[leg]! += shift
+      this.insertOnWay(into, leg, this.#lastWithTtl(into, legs.ttl[leg]!))
+      leg = next
+    }
+  }
+
+  /** The last leg on the way whose TTL is at least `ttl`, or -1. */
+  #lastWithTtl(direction: DirectionIndex, ttl: number): LegIndex {
+    let found = -1
+    for (let leg = this.wayHead[direction]!; leg >= 0; leg = this.#legs.next[leg]!)
+      if (this.#legs.ttl[leg]! >= ttl) found = leg
+    return found
+  }
+
+  /** Puts a leg on the way of its direction, behind `after` (-1: in front of all). */
+  insertOnWay(direction: DirectionIndex, leg: LegIndex, after: LegIndex): void {
+    if (after < 0) {
+      this.#legs.next[leg] = this.wayHead[direction]!
+      this.wayHead[direction] = leg
+    } else {
+      this.#legs.next[leg] = this.#legs.next[after]!
+      this.#legs.next[after] = leg
+    }
+    let rank = 0
+    for (let l = this.wayHead[direction]!; l >= 0; l = this.#legs.next[l]!) this.#legs.rank[l] = rank++
+  }
+
+  #grow(flows: number): void {
+    const directions = 2 * flows
+    this.#parent = grown(this.#parent, directions)
+    this.firstLeg = grown(this.firstLeg, directions)
+    this.lastLeg = grown(this.lastLeg, directions)
+    this.wayHead = grown(this.wayHead, directions)
+    this.stations = grown(this.stations, directions)
+    this.patternHead = grown(this.patternHead, directions)
+    this.lastJourney = grown(this.lastJourney, directions)
+    this.firstNs = grown(this.firstNs, directions)
+    this.lastNs = grown(this.lastNs, directions)
+    this.seen = grown(this.seen, directions)
+    this.seqEnd = grown(this.seqEnd, directions)
+    this.retransmissions = grown(this.retransmissions, directions)
+    this.ambiguous = grown(this.ambiguous, directions)
+    this.recut = grown(this.recut, directions)
+    this.protocol = grown(this.protocol, flows)
+    this.forward = grown(this.forward, flows)
+    this.rttNs = grown(this.rttNs, flows)
+    this.requestNs = grown(this.requestNs, flows)
+    this.requestLeg = grown(this.requestLeg, flows)
+  }
+}

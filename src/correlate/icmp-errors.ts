@@ -1,0 +1,122 @@
+/** ICMP errors: each is put to the flow whose packet it quotes, in the form that the quote has at the point (RFC 5508). */
+
+import type { PointIndex } from '../capture/record.ts'
+import type { Headers } from '../decode/headers.ts'
+import { isIcmpError } from '../decode/icmp.ts'
+import type { AddressIndex, AddressTable } from './addresses.ts'
+import type { DirectionIndex, FlowTable } from './flows.ts'
+import { Protocol } from './identity.ts'
+import type { LegTable } from './legs.ts'
+import { JourneyFlag, type JourneyWindow } from './window.ts'
+
+/** Kinds of errors that are told apart in one direction; a further kind is counted with the last one. */
+const MAX_KINDS = 8
+/** How far back the packet that an error quotes is searched. */
+const MAX_STEPS = 64
+
+/** ICMP errors of one kind that answered packets of one direction. */
+export interface IcmpErrorGroup {
+  direction: DirectionIndex
+  from: AddressIndex
+  ipVersion: number
+  type: number
+  code: number
+  /** Next-hop MTU where the error tells one, else 0. */
+  mtu: number
+  /** Number of errors, and first few record numbers, by point in the order in which they were first seen. */
+  points: Map<PointIndex, { packets: number; frames: number[] }>
+}
+
+export class IcmpErrors {
+  readonly #groups = new Map<DirectionIndex, IcmpErrorGroup[]>()
+  readonly #addresses: AddressTable
+  readonly #legs: LegTable
+  readonly #flows: FlowTable
+  readonly #window: JourneyWindow
+
+  constructor(addresses: AddressTable, legs: LegTable, flows: FlowTable, window: JourneyWindow) {
+    this.#addresses = addresses
+    this.#legs = legs
+    this.#flows = flows
+    this.#window = window
+  }
+
+  /** Takes an error with a quoted packet. False where the quote belongs to no flow that was seen at this point. */
+  add(point: PointIndex, frame: number, headers: Headers): boolean {
+    const { quoted } = headers
+    if (!isIcmpError(headers.ipVersion, headers.icmpType) || quoted.ipVersion === 0 || !quoted.hasTransport)
+      return false
+    const source = this.#addresses.intern(quoted.bytes, quoted.srcOffset, quoted.ipVersion)
+    const destination = this.#addresses.intern(quoted.bytes, quoted.dstOffset, quoted.ipVersion)
+    const ports = ((quoted.srcPort << 16) | quoted.dstPort) >>> 0
+    const leg = this.#legs.find(point, quoted.protocol, source, destination, ports)
+    if (leg < 0) return false
+    const direction = this.#flows.find(this.#legs.direction[leg]!)
+    const from = this.#addresses.intern(headers.bytes, headers.srcOffset, headers.ipVersion)
+    this.#count(direction, from, point, frame, headers)
+    this.#markAnswered(direction, quoted)
+    return true
+  }
+
+  /** All groups of a direction, which must be a root. */
+  of(direction: DirectionIndex): IcmpErrorGroup[] {
+    return this.#byRoot.get(direction) ?? []
+  }
+
+  #roots: Map<DirectionIndex, IcmpErrorGroup[]> | null = null
+  /** Groups by the direction that theirs was merged into. */
+  get #byRoot(): Map<DirectionIndex, IcmpErrorGroup[]> {
+    if (!this.#roots) {
+      this.#roots = new Map()
+      for (const [direction, groups] of this.#groups) {
+        const root = this.#flows.find(direction)
+        this.#roots.set(root, [...(this.#roots.get(root) ?? []), ...groups])
+      }
+    }
+    return this.#roots
+  }
+
+  #count(
+    direction: DirectionIndex,
+    from: AddressIndex,
+    point: PointIndex,
+    frame: number,
+    headers: Headers,
+  ): void {
+    this.#roots = null
+    let groups = this.#groups.get(direction)
+    if (!groups) {
+      groups = []
+      this.#groups.set(direction, groups)
+    }
+    const { icmpType: type, icmpCode: code, ipVersion } = headers
+    // The same error has another sender's address on each side of a NAT; kinds are told apart by type and code.
+    let group = groups.find((g) => g.type === type && g.code === code && g.ipVersion === ipVersion)
+    if (!group) {
+      group = { direction, from, ipVersion, type, code, mtu: headers.icmpMtu, points: new Map() }
+      if (groups.length < MAX_KINDS) groups.push(group)
+      else group = groups[MAX_KINDS - 1]!
+    }
+    let seen = group.points.get(point)
+    if (!seen) {
+      seen = { packets: 0, frames: [] }
+      group.points.set(point, seen)
+    }
+    if (seen.packets++ < 4) seen.frames.push(frame)
+  }
+
+  /** Finds the journey of the quoted packet: same IP ID where it has one, same TCP sequence number, else the last one. */
+  #markAnswered(direction: DirectionIndex, quoted: Headers): void {
+    const window = this.#window
+    let slot = window.slotOf(this.#flows.lastJourney[direction]!)
+    for (let step = 0; slot >= 0 && step < MAX_STEPS; step++) {
+      const sameId = quoted.ipVersion !== 4 || quoted.ipId === window.ipId[slot]
+      const sameSeq = quoted.protocol !== Protocol.Tcp || quoted.tcpSeq >>> 0 === window.seq[slot]
+      if (sameId && sameSeq) {
+        window.flags[slot]! |= JourneyFlag.Answered
+        return
+      }
+      slot = window.slotOf(window.previous[slot]!)
+    }
+  }
+}

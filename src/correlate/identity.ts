@@ -1,0 +1,70 @@
+/** Identity: what of a packet survives bridges, routers and NAT, as one 64-bit key (see RFC 5475 on packet selection by hash). */
+
+import { type Headers, TcpFlag } from '../decode/headers.ts'
+import { mix } from './columns.ts'
+
+/** IANA protocol numbers that the joiner treats in their own way. */
+export const Protocol = { Icmp: 1, Tcp: 6, Udp: 17, Icmpv6: 58 } as const
+
+/** Payload bytes that take part: what a snaplen of 68 still has behind Ethernet, IPv4 and UDP headers. */
+const BODY_BYTES = 24
+/** ECN may be rewritten anywhere, and segmentation keeps CWR in the first piece only. */
+const STABLE_FLAGS = ~(TcpFlag.Ece | TcpFlag.Cwr) & 0xff
+
+/**
+ * The NAT-neutral identity of a packet. Addresses, ports, ICMP echo ids, TTL, DSCP/ECN and checksums are left out, as
+ * routers and NAT change them. The IPv4 Identification takes part: it survives both, and a retransmission has another one.
+ * Call `of()` and read the fields; they are valid until the next call.
+ */
+export class Identity {
+  low = 0
+  high = 0
+  /** True where little speaks for the identity: no IPv4 ID and hardly any payload. Such a packet alone links no flows. */
+  weak = false
+  readonly #seed = (Math.random() * 0xffffffff) | 0
+
+  /** Fills the key from decoded headers; `headers.hasTransport` must be true. */
+  of(headers: Headers): void {
+    const id = headers.ipVersion === 4 ? headers.ipId : 0
+    let a = mix(this.#seed, (headers.protocol << 16) | id)
+    let b = mix(~this.#seed, headers.payloadLenBytes)
+    if (headers.protocol === Protocol.Tcp) {
+      const flags = headers.tcpFlags & STABLE_FLAGS
+      a = mix(a, headers.tcpSeq)
+      b = mix(b, headers.tcpSeq ^ 0x5bd1e995)
+      b = mix(b, (flags << 16) | headers.tcpWindow)
+      if (flags & TcpFlag.Ack) {
+        a = mix(a, headers.tcpAck)
+        b = mix(b, headers.tcpAck)
+      }
+      if (headers.tcpHasTimestamps) {
+        a = mix(a, headers.tcpTsVal)
+        b = mix(b, headers.tcpTsEcr)
+      }
+      this.weak = false
+    } else {
+      if (
+        headers.icmpType >= 0 &&
+        (headers.protocol === Protocol.Icmp || headers.protocol === Protocol.Icmpv6)
+      ) {
+        a = mix(a, (headers.icmpType << 8) | headers.icmpCode)
+        b = mix(b, headers.icmpSeq)
+      }
+      const from = headers.payloadOffset
+      const to = Math.min(headers.end, from + Math.min(headers.payloadLenBytes, BODY_BYTES))
+      const bytes = headers.bytes
+      for (let i = from; i < to; i += 4) {
+        // Bytes behind `to` must not take part: they are another packet's.
+        let word = bytes[i]!
+        if (i + 1 < to) word |= bytes[i + 1]! << 8
+        if (i + 2 < to) word |= bytes[i + 2]! << 16
+        if (i + 3 < to) word |= bytes[i + 3]! << 24
+        a = mix(a, word)
+        b = mix(b, word ^ 0x9e3779b9)
+      }
+      this.weak = id === 0 && to - from < 8
+    }
+    this.low = a >>> 0
+    this.high = b >>> 0
+  }
+}

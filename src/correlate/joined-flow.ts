@@ -1,0 +1,103 @@
+/** The joined flow: one conversation with every address as it was at every point; plain data for findings and reports. */
+
+/** An address and port as seen at one point; `port` is the ICMP echo id for ICMP, 0 where the protocol has none. */
+export interface Endpoint {
+  ip: string
+  port: number
+}
+
+/** One station of a flow's direction: a point and how the packet looks there. A point may stand twice (hairpin). */
+export interface Station {
+  point: string
+  src: Endpoint
+  dst: Endpoint
+  ttl: number
+  packets: number
+}
+
+export interface FlowDirection {
+  /** Packets and IP bytes as sent: each journey counts once. */
+  packets: number
+  bytes: number
+  path: Station[]
+}
+
+export type DirectionName = 'forward' | 'reverse'
+
+export interface Translation {
+  /** Of the forward packet: its source → snat, its destination → dnat. */
+  kind: 'snat' | 'dnat'
+  /**
+   * The two points of the path between which the rewrite happens. Both are the same where only its result could be
+   * seen (Docker's DNS: the request is translated before the first point, the reply shows it).
+   */
+  between: [string, string]
+  from: Endpoint
+  to: Endpoint
+}
+
+export interface Loss {
+  direction: DirectionName
+  between: [string, string]
+  packets: number
+  /** Record numbers of the first few at the last point that showed them. */
+  frames: { point: string; frames: number[] }
+}
+
+export interface Latency {
+  direction: DirectionName
+  between: [string, string]
+  minNs: number
+  medianNs: number
+  p99Ns: number
+  packets: number
+}
+
+export type FlowState = 'syn-only' | 'refused' | 'established' | 'closed' | 'reset' | 'stateless'
+
+/** An ICMP error that answered a packet of the flow. */
+export interface IcmpErrorSummary {
+  /** Direction of the packets that died. */
+  direction: DirectionName
+  /** Who sent the error, as seen at the first point that saw it. */
+  from: string
+  type: number
+  code: number
+  /** In words, such as `port unreachable`. */
+  name: string
+  /** Next-hop MTU that "fragmentation needed" and "packet too big" tell, else 0. */
+  mtu: number
+  packets: number
+  /** First few record numbers of the errors, by point. */
+  frames: Record<string, number[]>
+}
+
+export interface JoinedFlow {
+  id: number
+  /** tcp, udp, icmp, icmpv6 or the protocol's name or number. */
+  protocol: string
+  state: FlowState
+  /** As seen at `forward.path[0]`. */
+  client: Endpoint
+  server: Endpoint
+  firstNs: string
+  lastNs: string
+  forward: FlowDirection
+  reverse: FlowDirection
+  translations: Translation[]
+  lost: Loss[]
+  /** Packets that a point on their way did not show, though they passed it or the capture was not complete there. */
+  unseen: { direction: DirectionName; point: string; packets: number }[]
+  latency: Latency[]
+  retransmissions: { forward: number; reverse: number }
+  /** Round trip of the handshake or of request and reply, at the client's side, or null. */
+  rttNs: number | null
+  icmpErrors: IcmpErrorSummary[]
+  /** Points at which the flow's bytes come in differently cut frames (offload); there only flow, NAT and TTL are joined. */
+  segmentationDiffers: boolean
+  ambiguous: number
+  /** DNS question names seen in the flow, for display (control characters already made harmless). */
+  dnsNames: string[]
+  /** Sightings of packets that a point had already shown in the same form (the capture or the network doubled them). */
+  duplicates: number
+}

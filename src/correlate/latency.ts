@@ -1,0 +1,149 @@
+/** Latency between two legs: exact while there are few samples, a histogram when there are many; memory stays bounded. */
+
+import { grown } from './columns.ts'
+import type { LegIndex } from './legs.ts'
+
+/** So many samples of a row are kept as they are; medians and percentiles are exact up to here. */
+const EXACT_SAMPLES = 256
+/** Each power of two is cut into so many buckets: a percentile read from them is off by at most 1/32. */
+const BUCKETS_PER_OCTAVE = 16
+const OCTAVES = 32
+const HALF = BUCKETS_PER_OCTAVE * OCTAVES
+
+/** Summary of one row, in ns. */
+export interface LatencySummary {
+  packets: number
+  minNs: number
+  medianNs: number
+  p99Ns: number
+}
+
+/** Rows of signed latencies in ns from one leg to the next one; a clock that is off makes them negative. */
+export class LatencyTable {
+  count = 0
+  #from = new Int32Array(64)
+  /** Next row of the same `to` leg; `#head` has the newest row of a leg, plus 1. */
+  #next = new Int32Array(64)
+  #head = new Int32Array(64)
+  #samples = new Uint32Array(64)
+  #negative = new Uint32Array(64)
+  #minNs = new Float64Array(64)
+  #maxNs = new Float64Array(64)
+  /** Samples (Int32, ns, saturating) while few, then the histogram. */
+  readonly #store: (Int32Array | Uint32Array)[] = []
+
+  /** The row for `from` → `to`, or -1. */
+  find(from: LegIndex, to: LegIndex): number {
+    if (to >= this.#head.length) return -1
+    for (let row = this.#head[to]! - 1; row >= 0; row = this.#next[row]!)
+      if (this.#from[row] === from) return row
+    return -1
+  }
+
+  /** The row for `from` → `to`, made where missing. */
+  row(from: LegIndex, to: LegIndex): number {
+    const found = this.find(from, to)
+    if (found >= 0) return found
+    const row = this.count++
+    if (row === this.#from.length) this.#grow(2 * row)
+    if (to >= this.#head.length) this.#head = grown(this.#head, 2 * to + 2)
+    this.#from[row] = from
+    this.#next[row] = this.#head[to]! - 1
+    this.#head[to] = row + 1
+    this.#minNs[row] = Number.POSITIVE_INFINITY
+    this.#maxNs[row] = Number.NEGATIVE_INFINITY
+    this.#store.push(new Int32Array(4))
+    return row
+  }
+
+  samples(row: number): number {
+    return this.#samples[row]!
+  }
+
+  negative(row: number): number {
+    return this.#negative[row]!
+  }
+
+  add(row: number, latencyNs: number): void {
+    const n = this.#samples[row]!++
+    if (latencyNs < 0) this.#negative[row]!++
+    if (latencyNs < this.#minNs[row]!) this.#minNs[row] = latencyNs
+    if (latencyNs > this.#maxNs[row]!) this.#maxNs[row] = latencyNs
+    let store = this.#store[row]!
+    if (n < EXACT_SAMPLES) {
+      if (n === store.length) this.#store[row] = store = grown(store, 2 * n)
+      store[n] = Math.max(-0x80000000, Math.min(0x7fffffff, latencyNs))
+      return
+    }
+    if (n === EXACT_SAMPLES) {
+      const histogram = new Uint32Array(2 * HALF)
+      for (const sample of store) histogram[bucketOf(sample)]!++
+      this.#store[row] = store = histogram
+    }
+    store[bucketOf(latencyNs)]!++
+  }
+
+  /** Figures of a row; `turned` reads it against its direction (`to` → `from`). */
+  summary(row: number, turned = false): LatencySummary {
+    const n = this.#samples[row]!
+    const store = this.#store[row]!
+    let at: (rank: number) => number
+    if (n <= EXACT_SAMPLES) {
+      const sorted = store.slice(0, n).sort()
+      at = (rank) => sorted[rank]!
+    } else {
+      at = (rank) => {
+        let before = 0
+        for (let bucket = 0; bucket < store.length; bucket++) {
+          before += store[bucket]!
+          if (before > rank) return Math.min(this.#maxNs[row]!, Math.max(this.#minNs[row]!, middleOf(bucket)))
+        }
+        return this.#maxNs[row]!
+      }
+    }
+    const rank = (p: number) => Math.min(n - 1, Math.max(0, Math.ceil(p * n) - 1))
+    // `+ 0` turns -0, which JSON would print as 0 but tests would tell from it.
+    if (turned)
+      return {
+        packets: n,
+        minNs: -this.#maxNs[row]! + 0,
+        medianNs: -at(n - 1 - rank(0.5)) + 0,
+        p99Ns: -at(n - 1 - rank(0.99)) + 0,
+      }
+    return { packets: n, minNs: this.#minNs[row]!, medianNs: at(rank(0.5)), p99Ns: at(rank(0.99)) }
+  }
+
+  #grow(capacity: number): void {
+    this.#from = grown(this.#from, capacity)
+    this.#next = grown(this.#next, capacity)
+    this.#samples = grown(this.#samples, capacity)
+    this.#negative = grown(this.#negative, capacity)
+    this.#minNs = grown(this.#minNs, capacity)
+    this.#maxNs = grown(this.#maxNs, capacity)
+  }
+}
+
+/** Buckets ascend with the value: [−2³² ns … 0) in the lower half, [0 … 2³² ns) in the upper. */
+function bucketOf(latencyNs: number): number {
+  const size = Math.abs(latencyNs)
+  let bucket: number
+  if (size < BUCKETS_PER_OCTAVE) bucket = size | 0
+  else {
+    const octave = Math.floor(Math.log2(size))
+    bucket = (octave - 3) * BUCKETS_PER_OCTAVE + Math.floor((size / 2 ** octave - 1) * BUCKETS_PER_OCTAVE)
+  }
+  bucket = Math.min(HALF - 1, bucket)
+  return latencyNs < 0 ? HALF - 1 - bucket : HALF + bucket
+}
+
+/** The middle of a bucket. */
+function middleOf(bucket: number): number {
+  const negative = bucket < HALF
+  const index = negative ? HALF - 1 - bucket : bucket - HALF
+  let size = index
+  if (index >= BUCKETS_PER_OCTAVE) {
+    const octave = Math.floor(index / BUCKETS_PER_OCTAVE) + 3
+    size = 2 ** octave * (1 + ((index % BUCKETS_PER_OCTAVE) + 0.5) / BUCKETS_PER_OCTAVE)
+  }
+  return Math.round(negative ? -size : size)
+}

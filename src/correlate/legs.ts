@@ -1,0 +1,212 @@
+/** Legs: a flow's one direction as one point sees it, that is a 5-tuple at a point; the unit that translations link. */
+
+import type { PointIndex } from '../capture/record.ts'
+import type { AddressIndex } from './addresses.ts'
+import { finish, grown, mix } from './columns.ts'
+
+/** Index of a leg in its `LegTable`. */
+export type LegIndex = number
+
+/**
+ * All legs of a run, in columns. A tuple that is used again by another connection gets a new leg; the old one stays
+ * as it was, only the look-up forgets it. A packet that passes one point twice with the same tuple (a router seen
+ * through `-i any`) has a leg for each visit.
+ */
+export class LegTable {
+  count = 0
+  point = new Uint16Array(64)
+  protocol = new Uint8Array(64)
+  /** 0 for the first time that a packet passes the point with this tuple, 1 for the second. */
+  visit = new Uint8Array(64)
+  source: Uint32Array<ArrayBuffer> = new Uint32Array(64)
+  destination: Uint32Array<ArrayBuffer> = new Uint32Array(64)
+  /** Source port in the upper half, destination port in the lower. */
+  ports: Uint32Array<ArrayBuffer> = new Uint32Array(64)
+  /** Direction (see `FlowTable`) that the leg belongs to. May have been merged into another: resolve before use. */
+  direction = new Int32Array(64)
+  /** The same tuple turned around at the same point, or -1. */
+  mirror = new Int32Array(64)
+  /** Next leg of the same direction along the way, or -1; only legs that have a `station` are in this list. */
+  next = new Int32Array(64)
+  /** Place on the way, counted from 0; valid for legs in that list. */
+  rank = new Uint8Array(64)
+  /** Next leg of the same direction in the order of their first records, or -1. */
+  sibling = new Int32Array(64)
+  /** Number of the leg in its direction, and so its bit in the patterns; 255 until a journey has left the window. */
+  station = new Uint8Array(64)
+  /** TTL by majority, and how far it leads. */
+  ttl = new Uint8Array(64)
+  ttlLead = new Int32Array(64)
+  /** Journeys that left the window and had a sighting here. */
+  packets: Uint32Array<ArrayBuffer> = new Uint32Array(64)
+  /** First record and last time of a sighting. */
+  firstFrame = new Uint32Array(64)
+  lastNs = new Float64Array(64)
+  /** Sightings of a packet that this leg had already shown: the capture or the network doubled it. */
+  duplicates = new Uint32Array(64)
+  /** Initial sequence number of the SYN (or SYN-ACK), valid where `hasIsn`. */
+  isn = new Uint32Array(64)
+  hasIsn = new Uint8Array(64)
+  /** The tuple begins a new conversation with its next packet. */
+  stale = new Uint8Array(64)
+  /** Usual delay behind the first sighting of a packet, in ns, as a running mean; NaN before the first. */
+  usualDelayNs = new Float64Array(64)
+
+  #hash = new Uint32Array(64)
+  #slots = new Int32Array(256).fill(-1)
+  #mask = 255
+  #used = 0
+  readonly #seed = (Math.random() * 0xffffffff) | 0
+
+  /** The leg with this tuple at this point, or -1. `ports` as in the column. */
+  find(
+    point: PointIndex,
+    protocol: number,
+    source: AddressIndex,
+    destination: AddressIndex,
+    ports: number,
+    visit = 0,
+  ): LegIndex {
+    const hash = this.#hashOf(point, protocol, source, destination, ports, visit)
+    const slot = this.#slotOf(hash, point, protocol, source, destination, ports, visit)
+    return this.#slots[slot]!
+  }
+
+  /** Adds a leg, in place of the one that had this tuple before. Direction and mirror are the caller's to set. */
+  add(
+    point: PointIndex,
+    protocol: number,
+    source: AddressIndex,
+    destination: AddressIndex,
+    ports: number,
+    visit = 0,
+  ): LegIndex {
+    const leg = this.count++
+    if (leg === this.point.length) this.#grow(2 * leg)
+    this.point[leg] = point
+    this.protocol[leg] = protocol
+    this.visit[leg] = visit
+    this.source[leg] = source
+    this.destination[leg] = destination
+    this.ports[leg] = ports
+    this.direction[leg] = -1
+    this.mirror[leg] = -1
+    this.next[leg] = -1
+    this.sibling[leg] = -1
+    this.station[leg] = 255
+    this.usualDelayNs[leg] = Number.NaN
+    const hash = this.#hashOf(point, protocol, source, destination, ports, visit)
+    this.#hash[leg] = hash
+    const slot = this.#slotOf(hash, point, protocol, source, destination, ports, visit)
+    if (this.#slots[slot]! < 0) this.#used++
+    this.#slots[slot] = leg
+    if (2 * this.#used > this.#slots.length) this.#rehash()
+    return leg
+  }
+
+  sourcePort(leg: LegIndex): number {
+    return this.ports[leg]! >>> 16
+  }
+
+  destinationPort(leg: LegIndex): number {
+    return this.ports[leg]! & 0xffff
+  }
+
+  /** How many of source, destination, source port and destination port are the same: 0–4. */
+  sameEndpoints(a: LegIndex, b: LegIndex): number {
+    const ports = this.ports[a]! ^ this.ports[b]!
+    return (
+      (this.source[a] === this.source[b] ? 1 : 0) +
+      (this.destination[a] === this.destination[b] ? 1 : 0) +
+      (ports >>> 16 === 0 ? 1 : 0) +
+      ((ports & 0xffff) === 0 ? 1 : 0)
+    )
+  }
+
+  /** Counts a sighting's TTL towards the leg's own: the majority stays known without keeping them all (Boyer–Moore). */
+  voteTtl(leg: LegIndex, ttl: number): void {
+    if (this.ttl[leg] === ttl) this.ttlLead[leg]!++
+    else if (this.ttlLead[leg]! > 0) this.ttlLead[leg]!--
+    else {
+      this.ttl[leg] = ttl
+      this.ttlLead[leg] = 1
+    }
+  }
+
+  #hashOf(
+    point: number,
+    protocol: number,
+    source: number,
+    destination: number,
+    ports: number,
+    visit: number,
+  ): number {
+    return finish(
+      mix(mix(mix(mix(this.#seed, (point << 16) | (visit << 8) | protocol), source), destination), ports),
+    )
+  }
+
+  #slotOf(
+    hash: number,
+    point: number,
+    protocol: number,
+    source: number,
+    destination: number,
+    ports: number,
+    visit: number,
+  ): number {
+    let slot = hash & this.#mask
+    for (;;) {
+      const leg = this.#slots[slot]!
+      if (
+        leg < 0 ||
+        (this.ports[leg] === ports &&
+          this.source[leg] === source &&
+          this.destination[leg] === destination &&
+          this.point[leg] === point &&
+          this.protocol[leg] === protocol &&
+          this.visit[leg] === visit)
+      )
+        return slot
+      slot = (slot + 1) & this.#mask
+    }
+  }
+
+  #rehash(): void {
+    const old = this.#slots
+    this.#slots = new Int32Array(2 * old.length).fill(-1)
+    this.#mask = this.#slots.length - 1
+    for (const leg of old) {
+      if (leg < 0) continue
+      let slot = this.#hash[leg]! & this.#mask
+      while (this.#slots[slot]! >= 0) slot = (slot + 1) & this.#mask
+      this.#slots[slot] = leg
+    }
+  }
+
+  #grow(capacity: number): void {
+    this.point = grown(this.point, capacity)
+    this.protocol = grown(this.protocol, capacity)
+    this.visit = grown(this.visit, capacity)
+    this.source = grown(this.source, capacity)
+    this.destination = grown(this.destination, capacity)
+    this.ports = grown(this.ports, capacity)
+    this.direction = grown(this.direction, capacity)
+    this.mirror = grown(this.mirror, capacity)
+    this.next = grown(this.next, capacity)
+    this.rank = grown(this.rank, capacity)
+    this.sibling = grown(this.sibling, capacity)
+    this.station = grown(this.station, capacity)
+    this.ttl = grown(this.ttl, capacity)
+    this.ttlLead = grown(this.ttlLead, capacity)
+    this.packets = grown(this.packets, capacity)
+    this.firstFrame = grown(this.firstFrame, capacity)
+    this.lastNs = grown(this.lastNs, capacity)
+    this.duplicates = grown(this.duplicates, capacity)
+    this.isn = grown(this.isn, capacity)
+    this.hasIsn = grown(this.hasIsn, capacity)
+    this.stale = grown(this.stale, capacity)
+    this.usualDelayNs = grown(this.usualDelayNs, capacity)
+    this.#hash = grown(this.#hash, capacity)
+  }
+}

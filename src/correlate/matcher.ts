@@ -1,0 +1,238 @@
+/** The matcher: decides which journey in the window a sighting belongs to, and which flows thereby turn out to be one. */
+
+import { type Headers, TcpFlag } from '../decode/headers.ts'
+import type { DirectionIndex, FlowTable } from './flows.ts'
+import { type Identity, Protocol } from './identity.ts'
+import type { LegIndex, LegTable } from './legs.ts'
+import { JourneyFlag, type JourneySlot, type JourneyWindow, type SightingIndex } from './window.ts'
+
+/** Journeys of equal identity that are looked at for one sighting; more of them are not told apart. */
+const MAX_CANDIDATES = 64
+/** Journeys of the same direction that are looked at when bytes may have been cut differently (64 kB are 45 frames). */
+const MAX_RECUT_CANDIDATES = 256
+/** The same packet at the same place again within this time is a copy, later it is something else. */
+const COPY_NS = 100e6
+/** Among equal packets, one that would have been on its way this much longer than usual is not taken. */
+const LATE_FACTOR = 20
+const LATE_FLOOR_NS = 5e6
+/** IPv4 IDs of the pieces of one super-packet follow each other within this distance. */
+const MAX_PIECES = 64
+
+/** How `match` ended. */
+export const Match = {
+  /** The first sighting of a packet. */
+  None: 0,
+  /** A further sighting of the journey in `slot`. */
+  Sighting: 1,
+  /** The journey in `slot` was already seen here in the very same form: the capture doubled it. */
+  Copy: 2,
+  /** The journey in `slot` comes past this point again with its tuple unchanged and its TTL lower. */
+  SecondVisit: 3,
+  /** Several journeys would fit equally well. */
+  Undecided: 4,
+} as const
+export type Match = (typeof Match)[keyof typeof Match]
+
+/** Result of `match`; valid until its next call. */
+export class Matcher {
+  slot: JourneySlot = -1
+  readonly #legs: LegTable
+  readonly #flows: FlowTable
+  readonly #window: JourneyWindow
+  readonly #identity: Identity
+  readonly #windowNs: number
+  readonly #candidates = new Int32Array(MAX_CANDIDATES)
+
+  constructor(legs: LegTable, flows: FlowTable, window: JourneyWindow, identity: Identity, windowNs: number) {
+    this.#legs = legs
+    this.#flows = flows
+    this.#window = window
+    this.#identity = identity
+    this.#windowNs = windowNs
+  }
+
+  /**
+   * Finds the journey of a packet that was seen on `leg`; `identity` must hold its key. Links the flows of leg and
+   * journey where they were not known to be one.
+   */
+  match(leg: LegIndex, headers: Headers, timeNs: number): Match {
+    const { keyLow, keyHigh, direction: journeyDirection, firstNs } = this.#window
+    const { low, high } = this.#identity
+    const direction = this.#flows.find(this.#legs.direction[leg]!)
+    this.slot = -1
+    let known = 0
+    let best: JourneySlot = -1
+    let bestScore = -1
+    let tied = false
+    let looked = 0
+    for (let slot = this.#window.newest(low); slot >= 0; slot = this.#window.older(slot)) {
+      if (keyHigh[slot] !== high || keyLow[slot] !== low) continue
+      if (++looked > MAX_CANDIDATES) break
+      if (Math.abs(timeNs - firstNs[slot]!) > this.#windowNs) continue
+      const theirs = this.#flows.find(journeyDirection[slot]!)
+      if (theirs === (direction ^ 1)) continue
+      const here = this.#seenAt(slot, leg)
+      if (here >= 0 && this.#window.leg[here] === leg) {
+        const again = this.#isSeenAgain(headers, here, timeNs)
+        if (again === Match.None) continue
+        this.slot = slot
+        return again
+      }
+      if (theirs === direction) {
+        this.#candidates[known++] = slot
+        continue
+      }
+      if (known > 0) continue
+      const score = this.#linkScore(leg, direction, theirs, here, headers)
+      if (score < 0) continue
+      if (score > bestScore) {
+        best = slot
+        bestScore = score
+        tied = false
+      } else if (score === bestScore) tied ||= this.#flows.find(journeyDirection[best]!) !== theirs
+    }
+    if (known > 0) {
+      this.slot = known === 1 ? this.#candidates[0]! : this.#chooseTwin(known, leg, timeNs)
+      return Match.Sighting
+    }
+    if (looked > MAX_CANDIDATES || tied) {
+      if (best >= 0) this.#window.flags[best]! |= JourneyFlag.Ambiguous
+      return Match.Undecided
+    }
+    if (best < 0) return Match.None
+    if (this.#identity.weak && bestScore < 3) {
+      // So little speaks for it that an equal packet of somebody else would look the same.
+      this.#window.flags[best]! |= JourneyFlag.Ambiguous
+      return Match.Undecided
+    }
+    this.slot = best
+    this.#flows.merge(direction, this.#flows.find(journeyDirection[best]!))
+    return Match.Sighting
+  }
+
+  /**
+   * For a TCP segment that has no equal: finds journeys of its direction whose bytes it carries in another cut
+   * (segmentation or receive offload), and adds it to them. Returns how many there were. RFC 9293 sequence arithmetic.
+   */
+  matchPieces(leg: LegIndex, headers: Headers, frame: number, timeNs: number): number {
+    const window = this.#window
+    const direction = this.#flows.find(this.#legs.direction[leg]!)
+    const length = headers.payloadLenBytes
+    let matched = 0
+    let looked = 0
+    let slot = window.slotOf(this.#flows.lastJourney[direction]!)
+    for (; slot >= 0 && ++looked <= MAX_RECUT_CANDIDATES; slot = window.slotOf(window.previous[slot]!)) {
+      const theirLength = window.payloadLenBytes[slot]!
+      if (theirLength === 0) continue
+      const offset = (headers.tcpSeq - window.seq[slot]!) | 0
+      const overlap = Math.min(offset + length, theirLength) - Math.max(offset, 0)
+      if (overlap <= 0 || (offset === 0 && length === theirLength)) continue
+      if (headers.tcpHasTimestamps && headers.tcpTsVal >>> 0 !== window.tsVal[slot]) continue
+      if (!this.#isPieceById(headers, slot)) continue
+      if (this.#coveredAt(slot, this.#legs.point[leg]!) + overlap > theirLength) continue
+      window.see(slot, leg, frame, timeNs, headers.ttl, overlap)
+      window.flags[slot]! |= JourneyFlag.Recut
+      this.slot = slot
+      matched++
+    }
+    if (matched > 0) this.#flows.recut[direction] = 1
+    return matched
+  }
+
+  #isPieceById(headers: Headers, slot: JourneySlot): boolean {
+    if (headers.ipVersion !== 4) return true
+    const distance = ((headers.ipId - this.#window.ipId[slot]!) << 16) >> 16
+    return Math.abs(distance) <= MAX_PIECES
+  }
+
+  /** Payload bytes of a journey that were seen at a point. */
+  #coveredAt(slot: JourneySlot, point: number): number {
+    let bytes = 0
+    const { firstSighting, nextSighting, leg, coveredBytes } = this.#window
+    for (let s = firstSighting[slot]!; s >= 0; s = nextSighting[s]!)
+      if (this.#legs.point[leg[s]!] === point) bytes += coveredBytes[s]!
+    return bytes
+  }
+
+  /** A sighting of the journey on this very leg, else the last one at the leg's point, else -1. */
+  #seenAt(slot: JourneySlot, leg: LegIndex): SightingIndex {
+    const { firstSighting, nextSighting, leg: sightingLeg } = this.#window
+    const point = this.#legs.point[leg]!
+    let found = -1
+    for (let s = firstSighting[slot]!; s >= 0; s = nextSighting[s]!) {
+      const other = sightingLeg[s]!
+      if (other === leg) return s
+      if (this.#legs.point[other] === point) found = s
+    }
+    return found
+  }
+
+  /** A packet of equal identity on the same leg: the same one again, or one that was sent again? */
+  #isSeenAgain(headers: Headers, sighting: SightingIndex, timeNs: number): Match {
+    if (timeNs - this.#window.timeNs[sighting]! > COPY_NS) return Match.None
+    if (headers.ttl < this.#window.ttl[sighting]!) return Match.SecondVisit
+    // Senders number their packets: only the same packet has the same ID so soon. Without an ID it may be a twin.
+    return headers.ipVersion === 4 && headers.ipId !== 0 ? Match.Copy : Match.None
+  }
+
+  /**
+   * How well a leg fits a journey of another flow: the number of equal addresses and ports, or -1 where the two flows
+   * can't be one.
+   */
+  #linkScore(
+    leg: LegIndex,
+    direction: DirectionIndex,
+    theirs: DirectionIndex,
+    here: SightingIndex,
+    headers: Headers,
+  ): number {
+    const legs = this.#legs
+    if (!this.#flows.fitTogether(direction, theirs)) return -1
+    const point = legs.point[leg]!
+    let score = 0
+    let other = this.#flows.firstLeg[theirs]!
+    for (; other >= 0; other = legs.sibling[other]!) {
+      score = Math.max(score, legs.sameEndpoints(leg, other))
+      if (legs.point[other] !== point || here >= 0) continue
+      // Their flow already has another tuple at this point, and this packet did not show it: two conversations,
+      // unless a NAT mapping timed out and a new one took its place.
+      if (headers.protocol === Protocol.Tcp || headers.ipId === 0) return -1
+      if (legs.lastNs[leg]! - legs.lastNs[other]! < 30e9) return -1
+    }
+    if (here >= 0) {
+      // Past the same point again with another tuple (hairpin): a router in between took one from the TTL.
+      const lower = headers.ttl < this.#window.ttl[here]!
+      const sameId = headers.ipVersion === 4 && headers.ipId !== 0 && score >= 2
+      if (!lower && !sameId) return -1
+    }
+    for (let mine = this.#flows.firstLeg[direction]!; mine >= 0; mine = legs.sibling[mine]!) {
+      if (legs.point[mine] === point) continue
+      for (let their = this.#flows.firstLeg[theirs]!; their >= 0; their = legs.sibling[their]!)
+        if (legs.point[mine] === legs.point[their]) return -1
+    }
+    return score
+  }
+
+  /**
+   * Equal packets of one direction, newest first in `#candidates`: takes the oldest, as networks keep the order,
+   * but none that would have been on its way absurdly long.
+   */
+  #chooseTwin(known: number, leg: LegIndex, timeNs: number): JourneySlot {
+    const { firstNs, flags } = this.#window
+    for (let i = 0; i < known; i++) flags[this.#candidates[i]!]! |= JourneyFlag.Twin
+    const usual = this.#legs.usualDelayNs[leg]!
+    if (!Number.isNaN(usual)) {
+      const late = Math.max(LATE_FLOOR_NS, LATE_FACTOR * usual)
+      for (let i = known - 1; i >= 0; i--)
+        if (timeNs - firstNs[this.#candidates[i]!]! <= late) return this.#candidates[i]!
+      return this.#candidates[0]!
+    }
+    return this.#candidates[known - 1]!
+  }
+}
+
+/** Sequence space that a segment takes: its payload, SYN and FIN (RFC 9293, section 3.4). */
+export function sequenceLength(headers: Headers): number {
+  const { tcpFlags } = headers
+  return headers.payloadLenBytes + (tcpFlags & TcpFlag.Syn ? 1 : 0) + (tcpFlags & TcpFlag.Fin ? 1 : 0)
+}

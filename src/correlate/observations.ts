@@ -1,0 +1,55 @@
+/** Observations: what the frames of a point show beside their flows (checksums, tunnels, fragments), counted. */
+
+import type { PointIndex } from '../capture/record.ts'
+import { verifyChecksums } from '../decode/checksum.ts'
+import { Checksum, type Headers } from '../decode/headers.ts'
+
+/** Record numbers that are kept as evidence. */
+const EVIDENCE_FRAMES = 4
+
+/** Counters of one point. */
+export class PointObservations {
+  /** Frames in which decoding stopped: cut or malformed. */
+  undecoded = 0
+  unknownLinkType = 0
+  undecodedFrames: number[] = []
+  /** Checksums that the sender left to the hardware: harmless. */
+  checksumOffloaded = 0
+  checksumWrong = 0
+  wrongFrames: number[] = []
+  fragments = 0
+  tunnels = new Map<string, number>()
+}
+
+/** Looks at each frame once. */
+export class Observations {
+  readonly #points: PointObservations[] = []
+
+  at(point: PointIndex): PointObservations {
+    let counts = this.#points[point]
+    if (!counts) {
+      counts = new PointObservations()
+      this.#points[point] = counts
+    }
+    return counts
+  }
+
+  /** Verifies the checksums of a frame and counts what it shows. */
+  note(point: PointIndex, frame: number, headers: Headers): void {
+    const counts = this.at(point)
+    verifyChecksums(headers)
+    if (headers.transportChecksum === Checksum.Offloaded) counts.checksumOffloaded++
+    else if (headers.transportChecksum === Checksum.Wrong || headers.ipChecksum === Checksum.Wrong) {
+      counts.checksumWrong++
+      if (counts.wrongFrames.length < EVIDENCE_FRAMES) counts.wrongFrames.push(frame)
+    }
+    if (headers.stopLayer === 'unknown-link-type') counts.unknownLinkType++
+    else if (headers.stopLayer !== 'none') {
+      counts.undecoded++
+      if (counts.undecodedFrames.length < EVIDENCE_FRAMES) counts.undecodedFrames.push(frame)
+    }
+    if (headers.moreFragments || headers.fragmentOffset > 0) counts.fragments++
+    if (headers.tunnel !== 'none')
+      counts.tunnels.set(headers.tunnel, (counts.tunnels.get(headers.tunnel) ?? 0) + 1)
+  }
+}

@@ -1,0 +1,79 @@
+/** Outcomes: what became of the journeys of each pattern, read from the stations that they reached and those that they should have. */
+
+import type { PointIndex } from '../capture/record.ts'
+import type { Correlator } from './correlator.ts'
+import type { DirectionIndex } from './flows.ts'
+import type { LegIndex } from './legs.ts'
+import { PatternFlag } from './patterns.ts'
+
+export type OutcomeKind = 'delivered' | 'lost' | 'answered' | 'unseen' | 'ambiguous'
+
+/** What became of all journeys of one pattern row. */
+export interface PatternOutcome {
+  kind: OutcomeKind
+  /** Lost: the last point that showed them and the first one that should have. */
+  between: [PointIndex, PointIndex] | null
+  /** Points on their way that did not show them though they passed, or whose capture can't tell. */
+  unseenAt: PointIndex[]
+}
+
+export interface OutcomeOptions {
+  /** Nothing ever came back in this flow, not even an ICMP error. */
+  unanswered: boolean
+  /** Where the flow would have gone next if it was unanswered, or -1. */
+  beyond: PointIndex
+}
+
+/** The outcome of each pattern row of a direction; `way` are its legs in order. */
+export function outcomesOf(
+  correlator: Correlator,
+  direction: DirectionIndex,
+  way: readonly LegIndex[],
+  options: OutcomeOptions,
+): Map<number, PatternOutcome> {
+  const { patterns, flows, legs, points } = correlator
+  const rows: number[] = []
+  for (let row = flows.patternHead[direction]!; row >= 0; row = patterns.next[row]!) rows.push(row)
+  const together = coOccurrence(correlator, rows, way)
+  const outcomes = new Map<number, PatternOutcome>()
+  for (const row of rows) {
+    const reached = way.map((leg) => patterns.has(row, legs.station[leg]!))
+    const lastReached = reached.lastIndexOf(true)
+    // A station that no journey shares with one that this journey reached is another branch, not a gap.
+    const expected = way.map((_, i) => reached[i] || reached.every((yes, j) => !yes || together[i]!.has(j)))
+    const unseenAt: PointIndex[] = []
+    for (let i = 0; i < lastReached; i++) if (expected[i] && !reached[i]) unseenAt.push(legs.point[way[i]!]!)
+    const nextExpected = expected.findIndex((yes, i) => yes && i > lastReached)
+    const next =
+      nextExpected >= 0 ? legs.point[way[nextExpected]!]! : options.unanswered ? options.beyond : -1
+    const flags = patterns.flags[row]!
+    let kind: OutcomeKind = 'delivered'
+    let between: [PointIndex, PointIndex] | null = null
+    if (flags & PatternFlag.Answered) kind = 'answered'
+    else if (lastReached < 0) kind = 'ambiguous'
+    else if (next >= 0) {
+      const notCaptured = (patterns.outside[row]! >>> Math.min(31, next)) % 2 === 1 && !options.unanswered
+      if (flags & PatternFlag.Ambiguous) kind = 'ambiguous'
+      else if (notCaptured || (points[next]!.captureDrops ?? 0) > 0) {
+        kind = 'unseen'
+        unseenAt.push(next)
+      } else {
+        kind = 'lost'
+        between = [legs.point[way[lastReached]!]!, next]
+      }
+    }
+    outcomes.set(row, { kind, between, unseenAt })
+  }
+  return outcomes
+}
+
+/** For each station, the stations that some journey reached as well. */
+function coOccurrence(correlator: Correlator, rows: number[], way: readonly LegIndex[]): Set<number>[] {
+  const { patterns, legs } = correlator
+  const together = way.map(() => new Set<number>())
+  for (const row of rows) {
+    const reached = way.flatMap((leg, i) => (patterns.has(row, legs.station[leg]!) ? [i] : []))
+    for (const i of reached) for (const j of reached) together[i]!.add(j)
+  }
+  return together
+}

@@ -1,0 +1,205 @@
+/** The window: journeys that may still get sightings, found by identity, leaving in the order in which they began. */
+
+import { grown } from './columns.ts'
+import type { LegIndex } from './legs.ts'
+
+/** Place of a journey in the window's ring; valid until the journey leaves. */
+export type JourneySlot = number
+/** Place of a sighting in the window's pool; valid until its journey leaves. */
+export type SightingIndex = number
+
+export const JourneyFlag = {
+  /** Bytes (or a SYN or FIN) that the sender had sent before. */
+  Retransmission: 1,
+  /** There were several journeys that a sighting could belong to. */
+  Twin: 2,
+  /** It could not be decided whether this is a journey of its own. */
+  Ambiguous: 4,
+  /** An ICMP error came back for it. */
+  Answered: 8,
+  /** Other points saw its bytes in other frames. */
+  Recut: 16,
+  /** It had to leave before its time, as the window was full. */
+  Forced: 32,
+} as const
+
+/** Journeys in the window at the most: about 40 MB. More than that many packets in `windowNs` leave early, and are counted. */
+const MAX_JOURNEYS = 1 << 18
+const NONE = -1
+
+/**
+ * A ring of journeys in the order of their first sightings, a hash table over their identities, and a pool of their
+ * sightings. Nothing is deleted from the hash chains: they run from new to old, and end where a journey has left.
+ */
+export class JourneyWindow {
+  /** Serial number of the oldest journey inside, and of the next to come. Serial numbers are never used twice. */
+  oldest = 0
+  nextSerial = 0
+  forced = 0
+
+  serial = new Float64Array(1024)
+  keyLow = new Uint32Array(1024)
+  keyHigh = new Uint32Array(1024)
+  direction = new Int32Array(1024)
+  firstNs = new Float64Array(1024)
+  firstSighting = new Int32Array(1024)
+  lastSighting = new Int32Array(1024)
+  flags = new Uint8Array(1024)
+  /** IP length of the packet in bytes, and of its transport payload. */
+  lenBytes = new Uint32Array(1024)
+  payloadLenBytes = new Uint32Array(1024)
+  ipId = new Uint16Array(1024)
+  tcpFlags = new Uint8Array(1024)
+  /** TCP sequence and acknowledgment numbers; ICMP echo: sequence number in `seq`. */
+  seq = new Uint32Array(1024)
+  ack = new Uint32Array(1024)
+  tsVal = new Uint32Array(1024)
+  /** Serial number of the journey before this one in the same direction, or -1. */
+  previous = new Float64Array(1024)
+  #chain = new Int32Array(1024)
+  #capacity = 1024
+  #buckets = new Int32Array(2048).fill(NONE)
+
+  leg = new Int32Array(4096)
+  frame = new Uint32Array(4096)
+  timeNs = new Float64Array(4096)
+  ttl = new Uint8Array(4096)
+  /** Payload bytes of the journey that this sighting shows. */
+  coveredBytes = new Uint32Array(4096)
+  nextSighting = new Int32Array(4096)
+  #free: SightingIndex = NONE
+  #sightings = 0
+
+  get size(): number {
+    return this.nextSerial - this.oldest
+  }
+
+  get isFull(): boolean {
+    return this.size >= MAX_JOURNEYS
+  }
+
+  oldestSlot(): JourneySlot {
+    return this.oldest & (this.#capacity - 1)
+  }
+
+  /** Newest journey that may have this identity, or -1; go on with `older`. */
+  newest(keyLow: number): JourneySlot {
+    const slot = this.#buckets[keyLow & (this.#buckets.length - 1)]!
+    return slot >= 0 && this.serial[slot]! >= this.oldest ? slot : NONE
+  }
+
+  /** Next older journey in the same hash chain, or -1. */
+  older(slot: JourneySlot): JourneySlot {
+    const next = this.#chain[slot]!
+    if (next < 0) return NONE
+    const serial = this.serial[next]!
+    return serial >= this.oldest && serial < this.serial[slot]! ? next : NONE
+  }
+
+  /** Is the journey with this serial number still inside? Its slot, or -1. */
+  slotOf(serial: number): JourneySlot {
+    return serial >= this.oldest && serial < this.nextSerial ? serial & (this.#capacity - 1) : NONE
+  }
+
+  /** Begins a journey; the window must not be full. The caller fills the remaining columns. */
+  open(keyLow: number, keyHigh: number, firstNs: number): JourneySlot {
+    if (this.size === this.#capacity) this.#grow()
+    const serial = this.nextSerial++
+    const slot = serial & (this.#capacity - 1)
+    this.serial[slot] = serial
+    this.keyLow[slot] = keyLow
+    this.keyHigh[slot] = keyHigh
+    this.firstNs[slot] = firstNs
+    this.firstSighting[slot] = NONE
+    this.lastSighting[slot] = NONE
+    this.flags[slot] = 0
+    const bucket = keyLow & (this.#buckets.length - 1)
+    this.#chain[slot] = this.#buckets[bucket]!
+    this.#buckets[bucket] = slot
+    return slot
+  }
+
+  /** Adds a sighting to a journey. */
+  see(
+    slot: JourneySlot,
+    leg: LegIndex,
+    frame: number,
+    timeNs: number,
+    ttl: number,
+    coveredBytes: number,
+  ): void {
+    let sighting = this.#free
+    if (sighting >= 0) this.#free = this.nextSighting[sighting]!
+    else {
+      sighting = this.#sightings++
+      if (sighting === this.leg.length) this.#growPool(2 * sighting)
+    }
+    this.leg[sighting] = leg
+    this.frame[sighting] = frame
+    this.timeNs[sighting] = timeNs
+    this.ttl[sighting] = ttl
+    this.coveredBytes[sighting] = coveredBytes
+    this.nextSighting[sighting] = NONE
+    const last = this.lastSighting[slot]!
+    if (last < 0) this.firstSighting[slot] = sighting
+    else this.nextSighting[last] = sighting
+    this.lastSighting[slot] = sighting
+  }
+
+  /** Lets the oldest journey go; its slot and sightings are used again. */
+  closeOldest(): void {
+    const slot = this.oldestSlot()
+    const last = this.lastSighting[slot]!
+    if (last >= 0) {
+      this.nextSighting[last] = this.#free
+      this.#free = this.firstSighting[slot]!
+    }
+    this.oldest++
+  }
+
+  #grow(): void {
+    const from = this.#capacity
+    const to = 2 * from
+    const move = <T extends Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array>(
+      column: T,
+    ): T => {
+      const bigger = grown(column, to)
+      for (let s = this.oldest; s < this.nextSerial; s++) bigger[s & (to - 1)] = column[s & (from - 1)]!
+      return bigger
+    }
+    this.previous = move(this.previous)
+    this.keyLow = move(this.keyLow)
+    this.keyHigh = move(this.keyHigh)
+    this.direction = move(this.direction)
+    this.firstNs = move(this.firstNs)
+    this.firstSighting = move(this.firstSighting)
+    this.lastSighting = move(this.lastSighting)
+    this.flags = move(this.flags)
+    this.lenBytes = move(this.lenBytes)
+    this.payloadLenBytes = move(this.payloadLenBytes)
+    this.ipId = move(this.ipId)
+    this.tcpFlags = move(this.tcpFlags)
+    this.seq = move(this.seq)
+    this.ack = move(this.ack)
+    this.tsVal = move(this.tsVal)
+    this.serial = move(this.serial)
+    this.#capacity = to
+    this.#chain = new Int32Array(to)
+    this.#buckets = new Int32Array(2 * to).fill(NONE)
+    for (let s = this.oldest; s < this.nextSerial; s++) {
+      const slot = s & (to - 1)
+      const bucket = this.keyLow[slot]! & (2 * to - 1)
+      this.#chain[slot] = this.#buckets[bucket]!
+      this.#buckets[bucket] = slot
+    }
+  }
+
+  #growPool(capacity: number): void {
+    this.leg = grown(this.leg, capacity)
+    this.frame = grown(this.frame, capacity)
+    this.timeNs = grown(this.timeNs, capacity)
+    this.ttl = grown(this.ttl, capacity)
+    this.coveredBytes = grown(this.coveredBytes, capacity)
+    this.nextSighting = grown(this.nextSighting, capacity)
+  }
+}

@@ -1,0 +1,122 @@
+/** Verifies checksums, telling damage from checksums that offload has not filled in yet; apart from decoding, as it reads payloads. */
+
+import { u16 } from './big-endian.ts'
+import { Checksum, type Headers } from './headers.ts'
+import { isIcmpError } from './icmp.ts'
+import { IpProtocol } from './numbers.ts'
+
+/**
+ * One's-complement sums are sums modulo 65535 (RFC 1071, 2): carries fold by themselves, and 0xffff is another zero.
+ */
+const ONES = 0xffff
+
+/**
+ * Fills `ipChecksum` and `transportChecksum` of `out` (not of `out.inner`, which may be handed in by itself). Reads the bytes of
+ * the record that was decoded, so it must still be there. Tells: Right; Offloaded, where the field holds the pseudo-header's sum
+ * (Linux' CHECKSUM_PARTIAL) or, in an IPv4 header, 0; Wrong; and Unchecked, where bytes are missing: in fragments and frames that
+ * were cut (though Offloaded shows there too), where the sender sent none (UDP 0), and for SCTP, whose CRC is another thing.
+ */
+export function verifyChecksums(out: Headers): void {
+  if (out.ipVersion === 4) out.ipChecksum = ipv4HeaderChecksum(out)
+  if (out.ipVersion !== 0) out.transportChecksum = transportChecksum(out)
+}
+
+function ipv4HeaderChecksum(out: Headers): Checksum {
+  const sum = sumWords(out.bytes, out.ipOffset, out.ipOffset + out.ipHeaderLenBytes)
+  if (sum % ONES === 0) return Checksum.Right
+  return u16(out.bytes, out.ipOffset + 10) === 0 ? Checksum.Offloaded : Checksum.Wrong
+}
+
+function transportChecksum(out: Headers): Checksum {
+  const start = out.transportOffset
+  if (!out.hasTransport || out.moreFragments || out.end - start < minLen(out.protocol))
+    return Checksum.Unchecked
+  const len = out.packetEnd - start
+  if (out.protocol === IpProtocol.Udp) {
+    const isLenWrong = out.udpLengthField !== len && out.udpLengthField !== 0
+    if (isLenWrong || out.transportChecksumField === 0) return Checksum.Unchecked
+  }
+  const pseudo = out.protocol === IpProtocol.Icmp ? 0 : pseudoHeaderSum(out)
+  if (pseudo < 0) return Checksum.Unchecked
+  const isWhole = out.packetEnd <= out.end
+  if (isWhole) {
+    const sum = pseudo + len + sumWords(out.bytes, start, out.packetEnd)
+    // Without a pseudo-header the length takes no part, and all zeros have a sum that is not the one of a right checksum.
+    if (out.protocol === IpProtocol.Icmp)
+      return sum > len && (sum - len) % ONES === 0 ? Checksum.Right : Checksum.Wrong
+    if (sum % ONES === 0) return Checksum.Right
+  }
+  if (out.protocol !== IpProtocol.Icmp && isPseudoHeaderSum(out.transportChecksumField, pseudo, len)) {
+    return Checksum.Offloaded
+  }
+  return isWhole ? Checksum.Wrong : Checksum.Unchecked
+}
+
+/**
+ * What is left of the transport checksum without addresses, ports and ICMP id, 0 to 65534: the same before and after NAT, also in
+ * frames that were cut (RFC 1624; RFC 3022, 4.2). -1 where there is none: no transport header, UDP without a checksum, SCTP, ICMP
+ * errors (NAT rewrites their quotes), and offload (the field says nothing about the payload).
+ */
+export function natNeutralChecksum(out: Headers): number {
+  const field = out.transportChecksumField
+  if (!out.hasTransport || minLen(out.protocol) === Number.POSITIVE_INFINITY) return -1
+  if (out.end - out.transportOffset < minLen(out.protocol)) return -1
+  if (out.protocol === IpProtocol.Udp && field === 0) return -1
+  if (out.protocol === IpProtocol.Icmp || out.protocol === IpProtocol.Icmpv6) {
+    if (isIcmpError(out.ipVersion, out.icmpType)) return -1
+    const addresses = out.protocol === IpProtocol.Icmp ? 0 : addressSum(out)
+    return modOnes((~field & ONES) - addresses - out.icmpId)
+  }
+  const pseudo = pseudoHeaderSum(out)
+  if (pseudo < 0 || isPseudoHeaderSum(field, pseudo, out.packetEnd - out.transportOffset)) return -1
+  return modOnes((~field & ONES) - addressSum(out) - out.srcPort - out.dstPort)
+}
+
+/** Bytes of the transport header that hold the checksum and what we take out of it; Infinity where there is no Internet checksum. */
+function minLen(protocol: number): number {
+  switch (protocol) {
+    case IpProtocol.Tcp:
+      return 20
+    case IpProtocol.Udp:
+    case IpProtocol.Icmp:
+    case IpProtocol.Icmpv6:
+      return 8
+    default:
+      return Number.POSITIVE_INFINITY
+  }
+}
+
+/** True where the field is what a sender leaves for the hardware to complete: with the length (Linux), or without it (Windows). */
+function isPseudoHeaderSum(field: number, pseudo: number, len: number): boolean {
+  return modOnes(field - pseudo - len) === 0 || modOnes(field - pseudo) === 0
+}
+
+/** Sum of the pseudo-header (RFC 9293, 3.1; RFC 8200, 8.1) without the length, or -1 where a Routing header hides the destination. */
+function pseudoHeaderSum(out: Headers): number {
+  return out.ipv6SegmentsLeft > 0 ? -1 : addressSum(out) + out.protocol
+}
+
+function addressSum(out: Headers): number {
+  const len = out.ipVersion === 4 ? 4 : 16
+  return (
+    sumWords(out.bytes, out.srcOffset, out.srcOffset + len) +
+    sumWords(out.bytes, out.dstOffset, out.dstOffset + len)
+  )
+}
+
+function modOnes(sum: number): number {
+  const rest = sum % ONES
+  return rest < 0 ? rest + ONES : rest
+}
+
+/** Sum of the 16-bit words of `bytes[start..end)`, an odd byte counted as if a 0 followed; not folded. */
+function sumWords(bytes: Uint8Array, start: number, end: number): number {
+  let sum = 0
+  let at = start
+  for (const unrolledEnd = end - 7; at < unrolledEnd; at += 8) {
+    const high = bytes[at] + bytes[at + 2] + bytes[at + 4] + bytes[at + 6]
+    sum += (high << 8) + bytes[at + 1] + bytes[at + 3] + bytes[at + 5] + bytes[at + 7]
+  }
+  for (const last = end - 1; at < last; at += 2) sum += u16(bytes, at)
+  return at < end ? sum + (bytes[at] << 8) : sum
+}

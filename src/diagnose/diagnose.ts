@@ -1,0 +1,99 @@
+/** The diagnosis: all findings of a run, worst first, each from the joined flows or from what the points' frames show. */
+
+import type { CaptureDamage } from '../capture/reader.ts'
+import type { Point } from '../capture/record.ts'
+import type { JoinedFlow } from '../correlate/joined-flow.ts'
+import type { Observations } from '../correlate/observations.ts'
+import { type Finding, finding, type Severity } from './finding.ts'
+import { flowFindings } from './flow-findings.ts'
+
+const RANK: Record<Severity, number> = { error: 0, warning: 1, info: 2 }
+
+/** What a diagnosis looks at. */
+export interface Evidence {
+  points: readonly Point[]
+  flows: readonly JoinedFlow[]
+  observations: Observations
+  damages: readonly CaptureDamage[]
+}
+
+export function diagnose(evidence: Evidence): Finding[] {
+  const findings = [
+    ...evidence.flows.flatMap(flowFindings),
+    ...evidence.damages.map(({ source, byteOffset, message }) =>
+      finding('truncated-file', null, message, { source, byteOffset }),
+    ),
+    ...evidence.points.flatMap((point) => pointFindings(point, evidence.observations)),
+    ...checksumOffload(evidence),
+  ]
+  return findings.sort((a, b) => RANK[a.severity] - RANK[b.severity])
+}
+
+function pointFindings(point: Point, observations: Observations): Finding[] {
+  const seen = observations.at(point.index)
+  const { name } = point
+  const findings: Finding[] = []
+  if (point.captureDrops)
+    findings.push(
+      finding('capture-drops', null, `the capture at ${name} itself dropped ${point.captureDrops} frames`, {
+        point: name,
+        drops: point.captureDrops,
+      }),
+    )
+  if (seen.checksumWrong > 0)
+    findings.push(
+      finding('checksum-bad', null, `${seen.checksumWrong} frames at ${name} have a wrong checksum`, {
+        frames: { [name]: seen.wrongFrames },
+        packets: seen.checksumWrong,
+      }),
+    )
+  for (const [tunnel, packets] of seen.tunnels)
+    findings.push(
+      finding(
+        'encapsulated',
+        null,
+        `${packets} packets at ${name} travel inside ${tunnel}; the outer headers are joined`,
+        {
+          point: name,
+          tunnel,
+          packets,
+        },
+      ),
+    )
+  if (point.snapped > 0)
+    findings.push(
+      finding(
+        'snaplen-truncated',
+        null,
+        `${point.snapped} frames at ${name} were cut by the capture (snaplen)`,
+        {
+          point: name,
+          packets: point.snapped,
+        },
+      ),
+    )
+  if (seen.fragments > 0)
+    findings.push(
+      finding('fragmented', null, `${seen.fragments} frames at ${name} are IP fragments`, {
+        point: name,
+        packets: seen.fragments,
+      }),
+    )
+  return findings
+}
+
+/** One finding for all points: it is harmless everywhere, and people ask about it everywhere. */
+function checksumOffload({ points, observations }: Evidence): Finding[] {
+  const counts = points
+    .map((point) => ({ name: point.name, packets: observations.at(point.index).checksumOffloaded }))
+    .filter(({ packets }) => packets > 0)
+  if (counts.length === 0) return []
+  return [
+    finding(
+      'checksum-offload',
+      null,
+      `checksums at ${counts.map((c) => c.name).join(', ')} are not filled in yet: offload, harmless`,
+      { packets: Object.fromEntries(counts.map(({ name, packets }) => [name, packets])) },
+    ),
+  ]
+}

@@ -1,0 +1,51 @@
+/** The finding: one thing that is wrong, odd or good to know, with its evidence. Codes are the contract's. */
+
+export type Severity = 'error' | 'warning' | 'info'
+
+/** Codes that this version can find, with their severities. */
+export const SEVERITY = {
+  'dropped-between-points': 'error',
+  'no-reply': 'error',
+  'connection-refused': 'error',
+  'snat-missing': 'error',
+  'ttl-expired': 'error',
+  'reset-by-peer': 'error',
+  retransmissions: 'warning',
+  'asymmetric-path': 'warning',
+  'capture-drops': 'warning',
+  'truncated-file': 'warning',
+  'checksum-bad': 'warning',
+  'ambiguous-matches': 'warning',
+  'checksum-offload': 'info',
+  'port-remapped': 'info',
+  hairpin: 'info',
+  encapsulated: 'info',
+  'segmentation-differs': 'info',
+  'snaplen-truncated': 'info',
+  fragmented: 'info',
+} as const satisfies Record<string, Severity>
+export type FindingCode = keyof typeof SEVERITY
+
+export interface Finding {
+  code: FindingCode
+  severity: Severity
+  /** The flow's id, or null where the finding is about a point or the whole run. */
+  flow: number | null
+  /** One plain sentence. */
+  summary: string
+  evidence: {
+    /** First few record numbers, by point. */
+    frames?: Record<string, number[]>
+    [key: string]: unknown
+  }
+}
+
+/** Makes a finding with the severity of its code. */
+export function finding(
+  code: FindingCode,
+  flow: number | null,
+  summary: string,
+  evidence: Finding['evidence'] = {},
+): Finding {
+  return { code, severity: SEVERITY[code], flow, summary, evidence }
+}

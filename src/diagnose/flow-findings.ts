@@ -1,0 +1,210 @@
+/** Findings about one flow: what its losses, answers and translations say. */
+
+import type { Endpoint, JoinedFlow } from '../correlate/joined-flow.ts'
+import { type Finding, finding } from './finding.ts'
+
+/** All findings of a flow, worst first. */
+export function flowFindings(flow: JoinedFlow): Finding[] {
+  return [
+    ...snatMissing(flow),
+    ...dropped(flow),
+    ...icmpAnswers(flow),
+    ...refused(flow),
+    ...noReply(flow),
+    ...reset(flow),
+    ...retransmissions(flow),
+    ...asymmetric(flow),
+    ...ambiguous(flow),
+    ...portRemapped(flow),
+    ...hairpin(flow),
+    ...segmentation(flow),
+  ]
+}
+
+function dropped(flow: JoinedFlow): Finding[] {
+  return flow.lost.map(({ direction, between: [from, to], packets, frames }) => {
+    const what = count(packets, flow.state === 'syn-only' && direction === 'forward' ? 'SYN' : 'packet')
+    const whose = direction === 'forward' ? `to ${show(flow.server)}` : `back to ${show(flow.client)}`
+    return finding(
+      'dropped-between-points',
+      flow.id,
+      `${what} ${whose} reached ${from} and never ${to}: dropped in between`,
+      { frames: { [frames.point]: frames.frames }, direction, between: [from, to], packets },
+    )
+  })
+}
+
+/** A private source went out through a router as it was, and nothing came back: nobody outside can answer it. */
+function snatMissing(flow: JoinedFlow): Finding[] {
+  const { path } = flow.forward
+  const first = path[0]
+  const last = path.at(-1)
+  if (!first || !last || flow.reverse.packets > 0 || flow.icmpErrors.length > 0 || flow.lost.length > 0)
+    return []
+  if (last.ttl >= first.ttl || !isPrivate(last.src.ip) || isPrivate(last.dst.ip)) return []
+  if (flow.translations.some((t) => t.kind === 'snat')) return []
+  return [
+    finding(
+      'snat-missing',
+      flow.id,
+      `${last.src.ip} left ${last.point} for ${last.dst.ip} untranslated and got no reply: no SNAT or MASQUERADE rule took it`,
+      { point: last.point, source: last.src.ip },
+    ),
+  ]
+}
+
+function noReply(flow: JoinedFlow): Finding[] {
+  const last = flow.forward.path.at(-1)
+  const expects = flow.protocol === 'tcp' || flow.protocol.startsWith('icmp') || flow.server.port === 53
+  if (!last || !expects || isGroup(flow.server.ip)) return []
+  if (flow.reverse.packets > 0 || flow.icmpErrors.length > 0 || flow.lost.length > 0) return []
+  return [
+    finding(
+      'no-reply',
+      flow.id,
+      `${count(flow.forward.packets, 'packet')} to ${show(flow.server)} reached ${last.point} and nothing came back`,
+      { lastPoint: last.point },
+    ),
+  ]
+}
+
+function icmpAnswers(flow: JoinedFlow): Finding[] {
+  return flow.icmpErrors.flatMap(({ from, name, packets, frames, direction }) => {
+    if (!/exceeded/.test(name)) return []
+    const to = direction === 'forward' ? flow.server : flow.client
+    return [
+      finding(
+        'ttl-expired',
+        flow.id,
+        `TTL of ${count(packets, 'packet')} to ${show(to)} expired: ${from} answered ${name}`,
+        {
+          frames,
+          from,
+        },
+      ),
+    ]
+  })
+}
+
+function refused(flow: JoinedFlow): Finding[] {
+  if (flow.state !== 'refused') return []
+  const error = flow.icmpErrors.find((e) => e.direction === 'forward')
+  const by = error ? `${error.from} answered ICMP ${error.name}` : `${flow.server.ip} answered with RST`
+  return [
+    finding(
+      'connection-refused',
+      flow.id,
+      `${show(flow.server)} refused: ${by}`,
+      error ? { frames: error.frames } : {},
+    ),
+  ]
+}
+
+function reset(flow: JoinedFlow): Finding[] {
+  if (flow.state !== 'reset') return []
+  return [finding('reset-by-peer', flow.id, `the connection to ${show(flow.server)} ended with a reset`)]
+}
+
+function retransmissions(flow: JoinedFlow): Finding[] {
+  const { forward, reverse } = flow.retransmissions
+  if (forward + reverse === 0) return []
+  const parts = [
+    ...(forward > 0 ? [`${forward} of ${count(flow.forward.packets, 'packet')} to the server`] : []),
+    ...(reverse > 0 ? [`${reverse} of ${count(flow.reverse.packets, 'packet')} to the client`] : []),
+  ]
+  return [finding('retransmissions', flow.id, `sent again: ${parts.join(', ')}`, { forward, reverse })]
+}
+
+function asymmetric(flow: JoinedFlow): Finding[] {
+  const there = [...new Set(flow.forward.path.map((s) => s.point))]
+  const back = [...new Set(flow.reverse.path.map((s) => s.point))]
+  if (there.length === 0 || back.length === 0) return []
+  // Points that missed packets or lost them say nothing about the way.
+  const excused = new Set([...flow.unseen.map((u) => u.point), ...flow.lost.flatMap((l) => l.between)])
+  const only = (a: string[], b: string[]) => a.filter((point) => !b.includes(point) && !excused.has(point))
+  const missing = [...only(there, back), ...only(back, there)]
+  if (missing.length === 0) return []
+  return [
+    finding(
+      'asymmetric-path',
+      flow.id,
+      `requests go by ${there.join(', ')}; replies come by ${back.join(', ')}`,
+      { forward: there, reverse: back },
+    ),
+  ]
+}
+
+function ambiguous(flow: JoinedFlow): Finding[] {
+  if (flow.ambiguous === 0) return []
+  return [
+    finding(
+      'ambiguous-matches',
+      flow.id,
+      `${count(flow.ambiguous, 'packet')} could not be told from equal ones`,
+      {
+        packets: flow.ambiguous,
+      },
+    ),
+  ]
+}
+
+function portRemapped(flow: JoinedFlow): Finding[] {
+  return flow.translations.flatMap(({ kind, from, to, between }) =>
+    kind === 'snat' && from.port !== to.port
+      ? [
+          finding(
+            'port-remapped',
+            flow.id,
+            `source port ${from.port} became ${to.port}: ${show(from)} → ${show(to)}`,
+            {
+              between,
+              from,
+              to,
+            },
+          ),
+        ]
+      : [],
+  )
+}
+
+function hairpin(flow: JoinedFlow): Finding[] {
+  const points = flow.forward.path.map((s) => s.point)
+  const twice = [...new Set(points.filter((point, i) => points.indexOf(point) < i))]
+  if (twice.length === 0) return []
+  return [finding('hairpin', flow.id, `the packets pass ${twice.join(', ')} twice`, { points: twice })]
+}
+
+function segmentation(flow: JoinedFlow): Finding[] {
+  if (!flow.segmentationDiffers) return []
+  return [
+    finding(
+      'segmentation-differs',
+      flow.id,
+      'offload cuts the same bytes differently at different points: a packet here is several frames there',
+    ),
+  ]
+}
+
+function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? '' : 's'}`
+}
+
+/** `ip:port`, `[ip6]:port`, or the address alone where there is no port. */
+function show({ ip, port }: Endpoint): string {
+  if (port === 0) return ip
+  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`
+}
+
+/** RFC 1918, RFC 6598 and RFC 4193 addresses: not routed on the Internet. */
+function isPrivate(ip: string): boolean {
+  return (
+    /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|127\.|169\.254\.)/.test(
+      ip,
+    ) || /^(f[cd][0-9a-f]{2}:|fe[89ab][0-9a-f]:|::1$)/.test(ip)
+  )
+}
+
+/** Multicast and broadcast. */
+function isGroup(ip: string): boolean {
+  return /^(2(2[4-9]|3\d)\.|255\.255\.255\.255$|ff[0-9a-f]{2}:)/.test(ip)
+}

@@ -1,0 +1,6 @@
+/** The library's face: what programs may import from `hoptrace`. */
+
+export { type Analysis, type AnalysisOptions, analyze } from './analysis.ts'
+export { HoptraceError } from './errors.ts'
+export type { JourneyReport } from './report/journey-lines.ts'
+export type * from './report/model.ts'

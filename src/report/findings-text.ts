@@ -1,0 +1,73 @@
+/** The findings as a list: a sign for the severity, the code, the flow, one sentence, and frames to look at. */
+
+import { groupBy } from './grouping.ts'
+import type { FindingReport, Severity } from './model.ts'
+import type { Palette } from './palette.ts'
+import { formatCount, formatCounted } from './quantities.ts'
+import { cutToWidth, wrapText } from './width.ts'
+
+const SIGNS: Record<Severity, string> = { error: '✗', warning: '▲', info: '·' }
+const NOUNS: Record<Severity, string> = { error: 'error', warning: 'warning', info: 'note' }
+const SEVERITIES: readonly Severity[] = ['error', 'warning', 'info']
+/** Findings of one code that are told in full; the rest is counted. */
+const MAX_PER_CODE = 5
+const MAX_FRAMES = 6
+const MAX_CODE_COLUMNS = 32
+
+/** How many findings of each severity there are: `1 error, 2 warnings`. */
+export function renderFindingCounts(findings: readonly FindingReport[]): string {
+  return SEVERITIES.map((severity) => findings.filter((it) => it.severity === severity))
+    .filter((some) => some.length > 0)
+    .map((some) => formatCounted(some.length, NOUNS[some[0].severity]))
+    .join(', ')
+}
+
+/** Renders the findings, errors first, those of one code together. Strings must be harmless. */
+export function renderFindings(
+  findings: readonly FindingReport[],
+  columns: number,
+  palette: Palette,
+): string[] {
+  const lines: string[] = []
+  for (const severity of SEVERITIES) {
+    const some = findings.filter((it) => it.severity === severity)
+    for (const [code, same] of groupBy(some, (it) => it.code)) {
+      for (const finding of same.slice(0, MAX_PER_CODE))
+        lines.push(...findingLines(finding, columns, palette))
+      if (same.length > MAX_PER_CODE) lines.push(restLine(code, same.slice(MAX_PER_CODE), columns, palette))
+    }
+  }
+  return lines
+}
+
+function findingLines(finding: FindingReport, columns: number, palette: Palette): string[] {
+  const paint = palette[finding.severity] ?? palette.info
+  const code = cutToWidth(finding.code, MAX_CODE_COLUMNS)
+  const flow = finding.flow === null ? '' : ` · flow ${finding.flow}`
+  const [first, ...rest] = wrapText(
+    `  ${SIGNS[finding.severity]} ${code}${flow}: ${finding.summary}`,
+    columns,
+    '    ',
+  )
+  const head = `  ${SIGNS[finding.severity]} ${code}`
+  const lines = [paint(head) + first.slice(head.length), ...rest]
+  const frames = framesText(finding)
+  if (frames !== '') lines.push(...wrapText(`    ${frames}`, columns, '    ').map(palette.faint))
+  return lines
+}
+
+function framesText({ severity, evidence }: FindingReport): string {
+  if (severity === 'info' || evidence.frames === undefined) return ''
+  const points = Object.entries(evidence.frames).map(([point, frames]) => {
+    const shown = frames.slice(0, MAX_FRAMES).join(' ')
+    return `${point} ${shown}${frames.length > MAX_FRAMES ? ' …' : ''}`
+  })
+  return points.length === 0 ? '' : `frames: ${points.join(' · ')}`
+}
+
+function restLine(code: string, rest: FindingReport[], columns: number, palette: Palette): string {
+  const flows = rest.flatMap((it) => (it.flow === null ? [] : [it.flow]))
+  const which = flows.length === 0 ? '' : ` (flows ${flows[0]} to ${flows.at(-1)})`
+  const text = `… ${formatCount(rest.length)} more ${cutToWidth(code, MAX_CODE_COLUMNS)}${which}`
+  return palette.faint(`    ${cutToWidth(text, columns - 4)}`)
+}

@@ -1,0 +1,13 @@
+/** Grouping that keeps the order of first appearance (`Map.groupBy` needs Node 21). */
+
+/** Groups items by a key. */
+export function groupBy<T, K>(items: Iterable<T>, keyOf: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>()
+  for (const item of items) {
+    const key = keyOf(item)
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [item])
+    else group.push(item)
+  }
+  return groups
+}

@@ -1,0 +1,81 @@
+/** From finished journeys to what is told of them: names, addresses, outcome, one after the other. */
+
+import type { Epoch } from '../capture/record.ts'
+import type { Correlator, FinishedJourney } from '../correlate/correlator.ts'
+import { Protocol } from '../correlate/identity.ts'
+import type { JoinedFlow } from '../correlate/joined-flow.ts'
+import type { JoinedFlows } from '../correlate/result.ts'
+import { JourneyFlag } from '../correlate/window.ts'
+import { tcpFlagsText } from '../decode/display.ts'
+import type { JourneyReport, SightingReport } from './journey-lines.ts'
+
+/** Tells each journey; what belongs to no flow any more (it can't happen by design) is left out. */
+export function* journeyReports(
+  journeys: Iterable<FinishedJourney>,
+  correlator: Correlator,
+  joined: JoinedFlows,
+  epoch: Epoch,
+): Generator<JourneyReport> {
+  for (const journey of journeys) {
+    const located = joined.locate(journey.direction)
+    if (!located) continue
+    const flow = joined.flows[located.flow - 1]!
+    const outcome = joined.outcomes.get(journey.pattern)
+    const report: JourneyReport = {
+      flow: located.flow,
+      protocol: flow.protocol,
+      direction: located.direction,
+      sightings: sightings(journey, correlator, joined, epoch),
+      outcome: outcome?.kind ?? 'ambiguous',
+      summary: summary(journey, flow, correlator),
+      lenBytes: journey.payloadLenBytes,
+      retransmission: (journey.flags & JourneyFlag.Retransmission) !== 0,
+    }
+    if (outcome?.between)
+      report.lostBetween = outcome.between.map((point) => correlator.points[point]!.name) as [string, string]
+    if (outcome?.kind === 'answered') {
+      const error = flow.icmpErrors.find((e) => e.direction === located.direction)
+      if (error)
+        report.answeredBy = { from: error.from, type: error.type, code: error.code, name: error.name }
+    }
+    yield report
+  }
+}
+
+/** Sightings along the way; frames that carry pieces of the journey at one point become one sighting. */
+function sightings(
+  journey: FinishedJourney,
+  correlator: Correlator,
+  joined: JoinedFlows,
+  epoch: Epoch,
+): SightingReport[] {
+  const { legs } = correlator
+  const list: SightingReport[] = []
+  let lastLeg = -1
+  for (let i = 0; i < journey.sightings; i++) {
+    const leg = journey.leg[i]!
+    if (leg === lastLeg) {
+      list.at(-1)!.frames.push(journey.frame[i]!)
+      continue
+    }
+    lastLeg = leg
+    list.push({
+      point: correlator.points[legs.point[leg]!]!.name,
+      frames: [journey.frame[i]!],
+      timeNs: epoch.toUnixNs(journey.timeNs[i]!).toString(),
+      ttl: journey.ttl[i]!,
+      src: { ip: joined.address(legs.source[leg]!), port: legs.sourcePort(leg) },
+      dst: { ip: joined.address(legs.destination[leg]!), port: legs.destinationPort(leg) },
+    })
+  }
+  return list
+}
+
+/** What the packet is, in few words: `[S.] seq 1 ack 2 len 0`, `echo request seq 3 len 56`, `udp len 12`. */
+function summary(journey: FinishedJourney, flow: JoinedFlow, correlator: Correlator): string {
+  const protocol = correlator.legs.protocol[journey.leg[0]!]!
+  const length = `len ${journey.payloadLenBytes}`
+  if (protocol === Protocol.Tcp) return `[${tcpFlagsText(journey.tcpFlags)}] seq ${journey.seq} ${length}`
+  if (protocol === Protocol.Icmp || protocol === Protocol.Icmpv6) return `echo seq ${journey.seq} ${length}`
+  return `${flow.protocol} ${length}`
+}

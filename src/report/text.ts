@@ -1,0 +1,79 @@
+/** The report for a terminal: the path, the flows, the findings, and what could not be joined. */
+
+import { renderFindingCounts, renderFindings } from './findings-text.ts'
+import { renderFlowTable } from './flow-table.ts'
+import { groupBy } from './grouping.ts'
+import { harmlessCopy } from './harmless.ts'
+import type { FlowReport, Report } from './model.ts'
+import { paletteFor } from './palette.ts'
+import { renderPathLines } from './path-line.ts'
+import { formatCount, formatCounted, formatDurationNs, isNumeral } from './quantities.ts'
+import { renderUnjoined, renderWarnings } from './unjoined-text.ts'
+import { cutToWidth } from './width.ts'
+
+/** Narrower terminals get lines of this width. */
+export const MIN_COLUMNS = 60
+const MAX_FLOWS = 50
+const NO_FLOWS = '  none: no packet was part of a conversation that could be followed'
+
+export interface TextOptions {
+  /** Width of the terminal; no line is longer (nor than `MIN_COLUMNS`). */
+  columns: number
+  color: boolean
+  /** Flows to list; 50 unless told. */
+  maxFlows?: number
+}
+
+/** Renders the whole report as lines of text with a newline at the end. */
+export function renderText(report: Report, options: TextOptions): string {
+  const columns = Math.max(MIN_COLUMNS, options.columns)
+  const palette = paletteFor(options.color)
+  const safe = harmlessCopy(report)
+  const { flows, findings, warnings } = safe
+  const path = renderPathLines(safe, columns, palette)
+  const section = (title: string, about: string, lines: string[]): string[] => {
+    if (lines.length === 0) return []
+    const room = columns - title.length - 2
+    return ['', palette.heading(title) + (about && palette.faint(`  ${cutToWidth(about, room)}`)), ...lines]
+  }
+  const table =
+    flows.length === 0
+      ? [NO_FLOWS]
+      : renderFlowTable(safe, {
+          columns,
+          palette,
+          path,
+          maxFlows: options.maxFlows ?? MAX_FLOWS,
+        })
+  const lines = [
+    cutToWidth(summaryOf(safe), columns),
+    ...section('Path', '', path.lines),
+    ...section('Flows', protocolCounts(flows), table),
+    ...section('Findings', renderFindingCounts(findings), renderFindings(findings, columns, palette)),
+    ...section('Not joined', '', renderUnjoined(safe, columns, palette)),
+    ...section('Warnings', '', renderWarnings(warnings, columns, palette)),
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+/** `4 points · 104 packets · 2 flows · 1.02 s`; a packet counts at each point that saw it. */
+function summaryOf({ points, flows }: Report): string {
+  const frames = points.reduce((sum, point) => sum + point.packets, 0)
+  const parts = [
+    formatCounted(points.length, 'point'),
+    formatCounted(frames, 'frame'),
+    formatCounted(flows.length, 'flow'),
+  ]
+  const times = points
+    .flatMap(({ firstNs, lastNs }) => [firstNs ?? '', lastNs ?? ''])
+    .filter(isNumeral)
+    .map(BigInt)
+    .sort((a, b) => (a < b ? -1 : 1))
+  if (times.length > 0) parts.push(formatDurationNs(Number(times.at(-1)! - times[0])))
+  return parts.join(' · ')
+}
+
+function protocolCounts(flows: readonly FlowReport[]): string {
+  const groups = [...groupBy(flows, (flow) => flow.protocol)]
+  return groups.map(([protocol, some]) => `${formatCount(some.length)} ${protocol}`).join(', ')
+}

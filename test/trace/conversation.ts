@@ -1,0 +1,248 @@
+/** Conversations: packets along a path, translated and routed on the way, with a clock of their own. */
+
+import type { TraceBuilder } from './builder.ts'
+import { buildFrame, type Content, type Endpoint, ipBytes, isIpv6, type Protocol } from './frame.ts'
+import type {
+  ConversationOptions,
+  Direction,
+  Hop,
+  Nat,
+  PacketOptions,
+  Passage,
+  Side,
+  TrueFlow,
+  TrueJourney,
+  TrueStation,
+} from './model.ts'
+
+/** What TCP, UDP and echo have in common: a path, addresses along it, and a clock of its own. */
+export abstract class Conversation {
+  nowNs: number
+  readonly passages: Passage[] = []
+  protected readonly trace: TraceBuilder
+  readonly #id: number
+  readonly #protocol: Protocol
+  readonly #options: ConversationOptions
+  readonly #path: readonly string[]
+  readonly #routed: ReadonlySet<number>
+  readonly #nat: readonly { rule: Nat; hop: number; replyHop: number }[]
+  readonly #ipId = { client: 0, server: 0 }
+  /** Per direction and station, when the last packet passed: wires keep order unless told otherwise. */
+  readonly #lastNs: { forward: number[]; reverse: number[] } = { forward: [], reverse: [] }
+
+  constructor(trace: TraceBuilder, id: number, protocol: Protocol, options: ConversationOptions) {
+    this.trace = trace
+    this.#id = id
+    this.#protocol = protocol
+    this.#options = options
+    this.#path = options.path ?? trace.points.map(({ name }) => name)
+    this.#routed = new Set((options.routed ?? trace.routed).map((hop) => this.#hop(hop)))
+    this.#nat = (options.nat ?? []).map((rule) => {
+      const hop = this.#hop(rule.between)
+      return { rule, hop, replyHop: rule.replyBetween === undefined ? hop : this.#hop(rule.replyBetween) }
+    })
+    this.nowNs = options.startNs ?? trace.nowNs
+    for (const side of ['client', 'server'] as const) this.#ipId[side] = trace.random.integer(1, 30_000)
+  }
+
+  /** Lets time pass in this conversation. */
+  wait(ns: number): void {
+    this.nowNs += Math.round(ns)
+  }
+
+  /** Sends one packet along the path and moves the clock to where the other side can answer it. */
+  protected emit(from: Side, parts: Partial<Content>, options: PacketOptions = {}): TrueJourney {
+    const { random, points, hopDelayNs } = this.trace
+    const direction = from === 'client' ? 'forward' : 'reverse'
+    const ipId = options.ipId ?? parts.ipId ?? this.#ipId[from]++
+    const content: Content = {
+      protocol: this.#protocol,
+      payload: new Uint8Array(0),
+      ...{ seq: 0, ack: 0, flags: 0, window: 502, options: new Uint8Array(0), echoReply: false, echoSeq: 0 },
+      ...parts,
+      ipId,
+    }
+    const journey: TrueJourney = {
+      ...{ flow: this.#id, direction, content, sightings: [] },
+      ...{ outcome: 'delivered', lostBetween: null, retransmissionOf: null },
+    }
+    const passage: Passage = { journey, reached: [] }
+    const lostHop = options.lostBetween === undefined ? -1 : this.#hop(options.lostBetween)
+    const delayHop = options.delayedBetween ? this.#hop(options.delayedBetween.hop) : -1
+    const unseen = (options.unseenAt ?? []).map((station) => this.#station(station))
+    const twice = (options.duplicateAt ?? []).map((station) => this.#station(station))
+    let timeNs = this.nowNs
+    let overtaken = false
+    for (const station of this.#stations(direction)) {
+      const hop = direction === 'forward' ? station - 1 : station
+      if (passage.reached.length > 0) {
+        if (hop === lostHop) {
+          journey.outcome = 'lost'
+          journey.lostBetween = [this.#path[passage.reached.at(-1)!], this.#path[station]]
+          break
+        }
+        timeNs += random.integer(...(hopDelayNs as [number, number]))
+        if (hop === delayHop) timeNs += options.delayedBetween!.ns
+        overtaken ||= hop === delayHop
+      }
+      const last = this.#lastNs[direction]
+      if (!overtaken) {
+        timeNs = Math.max(timeNs, (last[station] ?? 0) + 1_000)
+        last[station] = timeNs
+      }
+      passage.reached.push(station)
+      if (unseen.includes(station)) continue
+      const point = points.findIndex(({ name }) => name === this.#path[station])
+      const bytes = buildFrame(content, this.#wrapping(direction, station, point))
+      this.trace.see({ journey, station, point, timeNs, bytes })
+      if (twice.includes(station)) this.trace.see({ journey, station, point, timeNs: timeNs + 900, bytes })
+    }
+    this.passages.push(passage)
+    this.nowNs = options.burst
+      ? this.nowNs + random.integer(2_000, 9_000)
+      : timeNs + random.integer(20_000, 200_000)
+    return journey
+  }
+
+  /** The truth about this conversation; call it when all sightings have their frame numbers. */
+  truth(): TrueFlow {
+    const { client, server } = this.#endpoints('forward', 0)
+    const flow: TrueFlow = {
+      id: this.#id,
+      protocol: this.#protocol === 'icmp' && isIpv6(client.ip) ? 'icmpv6' : this.#protocol,
+      ...{
+        client,
+        server,
+        translations: [],
+        lost: [],
+        unseen: [],
+        retransmissions: { forward: 0, reverse: 0 },
+      },
+      forward: { packets: 0, path: this.#truePath('forward') },
+      reverse: { packets: 0, path: this.#truePath('reverse') },
+    }
+    for (const { rule, hop } of this.#nat) {
+      const side = rule.kind === 'snat' ? 'client' : 'server'
+      const between: [string, string] = [this.#path[hop], this.#path[hop + 1]]
+      const [from, to] = [this.#endpoints('forward', hop)[side], this.#endpoints('forward', hop + 1)[side]]
+      flow.translations.push({ kind: rule.kind, between, from, to })
+    }
+    for (const { journey, reached } of this.passages) {
+      const { direction, sightings, lostBetween, retransmissionOf } = journey
+      const stations = this.#stations(direction)
+      sightings.sort((a, b) => stations.indexOf(a.station) - stations.indexOf(b.station))
+      if (journey.outcome !== 'lost') {
+        journey.outcome = sightings.at(-1)?.station === stations.at(-1) ? 'delivered' : 'unseen'
+      }
+      if (sightings.length === 0) continue
+      flow[direction].packets++
+      if (retransmissionOf && this.#seenTogether(journey, retransmissionOf)) flow.retransmissions[direction]++
+      if (lostBetween) {
+        const known = flow.lost.find(
+          (l) => l.direction === direction && String(l.between) === String(lostBetween),
+        )
+        if (known) known.packets++
+        else flow.lost.push({ direction, between: lostBetween, packets: 1 })
+      }
+      for (const station of reached) {
+        const point = this.#path[station]
+        if (sightings.some((sighting) => sighting.station === station)) continue
+        const known = flow.unseen.find((u) => u.direction === direction && u.point === point)
+        if (known) known.packets++
+        else flow.unseen.push({ direction, point, packets: 1 })
+      }
+    }
+    return flow
+  }
+
+  #seenTogether(a: TrueJourney, b: TrueJourney): boolean {
+    return a.sightings.some(({ point }) => b.sightings.some((other) => other.point === point))
+  }
+
+  #truePath(direction: Direction): TrueStation[] {
+    return this.#stations(direction).map((station) => {
+      const { src, dst } = this.#endpoints(direction, station)
+      const seen = this.passages.filter(
+        ({ journey }) =>
+          journey.direction === direction &&
+          journey.sightings.some((sighting) => sighting.station === station),
+      )
+      const ttl = this.#ttl(direction, station)
+      return { point: this.#path[station], src, dst, ttl, packets: seen.length }
+    })
+  }
+
+  /** All stations in the order in which this direction passes them. */
+  #stations(direction: Direction): number[] {
+    const stations = [...this.#path.keys()]
+    return direction === 'forward' ? stations : stations.reverse()
+  }
+
+  #endpoints(direction: Direction, station: number) {
+    let { client, server } = this.#options
+    for (const { rule, hop, replyHop } of this.#nat) {
+      if ((direction === 'forward' ? hop : replyHop) >= station) continue
+      if (rule.kind === 'snat') client = rule.to
+      else server = rule.to
+      // The echo identifier is one number for both sides.
+      if (this.#protocol === 'icmp')
+        [client, server] = [client, server].map((e) => ({ ...e, port: rule.to.port })) as [Endpoint, Endpoint]
+    }
+    const [src, dst] = direction === 'forward' ? [client, server] : [server, client]
+    return { client, server, src, dst }
+  }
+
+  #ttl(direction: Direction, station: number): number {
+    const routers = [...this.#routed].filter((hop) =>
+      direction === 'forward' ? hop < station : hop >= station,
+    )
+    const { clientTtl = 64, serverTtl = 64 } = this.#options
+    return (direction === 'forward' ? clientTtl : serverTtl) - routers.length
+  }
+
+  #wrapping(direction: Direction, station: number, point: number) {
+    const { src, dst } = this.#endpoints(direction, station)
+    const { vlan = null, offloaded = false } = this.trace.points[point]
+    // Routers cut the path into segments; the client's own MAC follows from its address, as Docker makes it.
+    const segment = [...this.#routed].filter((hop) => hop < station).length
+    const near = Uint8Array.from(
+      segment === 0 ? [2, 0x42, ...ipBytes(this.#options.client.ip).slice(-4)] : [2, 0, 0, 0, segment, 1],
+    )
+    const far = Uint8Array.from([2, 0, 0, 0, segment, 2])
+    const [srcMac, dstMac] = direction === 'forward' ? [near, far] : [far, near]
+    return { srcMac, dstMac, vlan, src, dst, ttl: this.#ttl(direction, station), offloaded }
+  }
+
+  #hop(hop: Hop): number {
+    if (typeof hop === 'number') return hop
+    const found = this.#path.findIndex((name, at) => name === hop[0] && this.#path[at + 1] === hop[1])
+    if (found < 0) throw new Error(`no hop from ${hop[0]} to ${hop[1]} in ${this.#path.join(', ')}`)
+    return found
+  }
+
+  #station(station: number | string): number {
+    return typeof station === 'number' ? station : this.#path.indexOf(station)
+  }
+}
+
+export class UdpConversation extends Conversation {
+  /** Payload bytes, or so many random letters. */
+  send(from: Side, payload: Uint8Array | number, options?: PacketOptions): TrueJourney {
+    return this.emit(
+      from,
+      { payload: typeof payload === 'number' ? this.trace.random.text(payload) : payload },
+      options,
+    )
+  }
+}
+
+export class EchoConversation extends Conversation {
+  /** An echo request; equal ones need `ipId: 0` and the same `seq` and payload. */
+  request(seq: number, payload = new Uint8Array(56), options?: PacketOptions): TrueJourney {
+    return this.emit('client', { echoSeq: seq, payload }, options)
+  }
+
+  reply(seq: number, payload = new Uint8Array(56), options?: PacketOptions): TrueJourney {
+    return this.emit('server', { echoSeq: seq, payload, echoReply: true }, options)
+  }
+}
