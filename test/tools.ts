@@ -28,5 +28,10 @@ function isThere(name: string): boolean {
 /** Runs a program to its end and gives what it printed on stdout; throws where it fails. */
 export function run(program: string, ...args: string[]): string {
   const env = { ...process.env, LC_ALL: 'C.UTF-8', TZ: 'UTC' }
-  return execFileSync(program, args, { encoding: 'utf8', env, maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'ignore'] })
+  return execFileSync(program, args, {
+    encoding: 'utf8',
+    env,
+    maxBuffer: 1 << 28,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
 }

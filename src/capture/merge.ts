@@ -141,6 +141,8 @@ export class MergedRecords {
       while (!this.pull(this.lanes[i], i)) await this.fill()
     }
     this.tree = tournament(this.heads)
+    // No record, or none with a time: simple packets of pcapng.
+    if (Number.isNaN(this.epoch.seconds)) this.epoch.seconds = 0
   }
 
   /** Brings the next record to the head of a lane, or its end; false where the lane has to be filled first. */
@@ -221,7 +223,6 @@ export class MergedRecords {
         `more than ${MAX_POINTS} points: the ${this.unassigned} records of the others were left out`,
       )
     }
-    if (Number.isNaN(this.epoch.seconds)) this.epoch.seconds = 0
     this.done = true
     return false
   }

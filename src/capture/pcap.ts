@@ -89,6 +89,7 @@ export class PcapReader extends RecordReader {
     record.start = start
     record.end = end
     record.frame = ++this.frames
+    this.records++
     record.fileOffset = window.base + pos
     window.pos = end
     return true

@@ -16,6 +16,9 @@ const Block = {
   NameResolution: 4,
   InterfaceStatistics: 5,
   EnhancedPacket: 6,
+  JournalExport: 9,
+  Custom: 0xbad,
+  CustomNotCopied: 0x40000bad,
 } as const
 
 const BYTE_ORDER_MAGIC = 0x1a2b3c4d
@@ -79,6 +82,7 @@ export class PcapngReader extends RecordReader {
         if (isPacket || type === Block.InterfaceDescription || type === Block.SectionHeader) {
           return this.stop(`damaged: a block of type ${type} claims ${length} bytes, at`)
         }
+        if (isFrameOfWireshark(type)) this.frames++
         this.stepping = length
         this.steppingFrom = window.base + pos
         window.skip(length - 4)
@@ -155,6 +159,7 @@ export class PcapngReader extends RecordReader {
     record.linkType = linkType
     record.interfaceIndex = index
     record.frame = ++this.frames
+    this.records++
     record.fileOffset = window.base + pos
     return true
   }
@@ -206,6 +211,8 @@ export class PcapngReader extends RecordReader {
         this.interfaces[this.sectionBase + view.getUint32(pos + 8, littleEndian)]
       const drops = readDrops(view, pos + 20, end, littleEndian)
       if (captured !== undefined && drops !== null) captured.drops = drops
+    } else if (isFrameOfWireshark(type)) {
+      this.frames++
     }
     return true
   }
@@ -240,6 +247,11 @@ export class PcapngReader extends RecordReader {
 /** Whether anything is read of a block of this type; all others are stepped over unseen. */
 function isRead(type: number): boolean {
   return (type >= Block.InterfaceDescription && type <= Block.EnhancedPacket) || type === Block.SectionHeader
+}
+
+/** Whether Wireshark shows this block as a frame, so that it counts in `frame.number`, although it is no packet. */
+function isFrameOfWireshark(type: number): boolean {
+  return type === Block.Custom || type === Block.CustomNotCopied || type === Block.JournalExport
 }
 
 /** Length of a block with all its fixed fields and no data, in bytes. */

@@ -53,6 +53,9 @@ export abstract class RecordReader {
   damage: CaptureDamage | null = null
   protected readonly window: ByteWindow
   protected readonly epoch: Epoch
+  /** Records given out. */
+  protected records = 0
+  /** Number of the last frame as Wireshark counts. */
   protected frames = 0
   private wanted = 0
 
@@ -106,17 +109,17 @@ export abstract class RecordReader {
 
   /** Ends the file as damaged; `what` reads on with `byte N`. */
   protected stop(what: string, offset: number = this.window.base + this.window.pos): false {
-    const { frames, window } = this
+    const { records, window } = this
     const where = `byte ${offset}${window.compressed ? ' of the decompressed data' : ''}`
     const kept =
-      frames === 0
+      records === 0
         ? 'no record before it'
-        : frames === 1
+        : records === 1
           ? 'the record before it was read'
-          : `the ${frames} records before it were read`
+          : `the ${records} records before it were read`
     const cause = window.problem === null ? '' : `${window.problem}: `
     const message = `${this.source}: ${cause}${what} ${where}: ${kept}`
-    this.damage = { source: this.source, byteOffset: offset, records: frames, message }
+    this.damage = { source: this.source, byteOffset: offset, records, message }
     this.ended = true
     return false
   }

@@ -5,55 +5,68 @@ import type { Correlator } from './correlator.ts'
 import type { DirectionIndex } from './flows.ts'
 import type { LegIndex } from './legs.ts'
 
-/** The legs of a direction in the order in which a packet passes them. */
-export function legsAlongTheWay(
-  correlator: Correlator,
-  direction: DirectionIndex,
-  stated: readonly PointIndex[],
-): LegIndex[] {
-  const { legs, flows } = correlator
+/**
+ * The legs of a direction in the order in which a packet passes them. TTL orders routers. Between two routers time
+ * alone misleads (a bridge's tap may come after that of the port behind it, a clock may be off), but such errors have
+ * the same sign in both directions: a point's place is half the difference of its delays there and back.
+ */
+export function legsAlongTheWay(correlator: Correlator, direction: DirectionIndex): LegIndex[] {
+  const { legs } = correlator
+  const there = wayOf(correlator, direction)
+  const back = wayOf(correlator, direction ^ 1)
+  const place = delays(correlator, there)
+  const backDelays = delays(correlator, back)
+  const backAt = there.map((leg) => {
+    const mirror = legs.mirror[leg]!
+    const same = back.filter((other) =>
+      mirror >= 0 ? other === mirror : legs.point[other] === legs.point[leg],
+    )
+    return same.length === 1 ? backDelays.get(same[0]!)! : Number.NaN
+  })
+  const complete = !backAt.some(Number.isNaN)
+  const key = new Map(there.map((leg, i) => [leg, complete ? place.get(leg)! - backAt[i]! : place.get(leg)!]))
+  return there.toSorted((a, b) => legs.ttl[b]! - legs.ttl[a]! || key.get(a)! - key.get(b)!)
+}
+
+function wayOf(correlator: Correlator, direction: DirectionIndex): LegIndex[] {
   const way: LegIndex[] = []
-  for (let leg = flows.wayHead[direction]!; leg >= 0; leg = legs.next[leg]!) way.push(leg)
-  // Legs were placed when first seen; by now the majority says more. TTL decides between routers, time within a segment.
-  for (let pass = 0; pass < way.length; pass++) {
-    let swapped = false
-    for (let i = 1; i < way.length; i++) {
-      const a = way[i - 1]!
-      const b = way[i]!
-      const ttlRises = legs.ttl[b]! > legs.ttl[a]!
-      const later = legs.ttl[b] === legs.ttl[a] && leads(correlator, b, a) > 0
-      if (!ttlRises && !later) continue
-      way[i - 1] = b
-      way[i] = a
-      swapped = true
-    }
-    if (!swapped) break
-  }
-  return stated.length > 0 ? asStated(correlator, way, stated) : way
+  for (let leg = correlator.flows.wayHead[direction]!; leg >= 0; leg = correlator.legs.next[leg]!)
+    way.push(leg)
+  return way
 }
 
-/** By how many packets `a` was rather in front of `b`; where their own direction is even, the opposite one is asked. */
-function leads(correlator: Correlator, a: LegIndex, b: LegIndex): number {
-  const own = votes(correlator, a, b)
-  if (own !== 0) return own
-  const { mirror } = correlator.legs
-  const ma = mirror[a]!
-  const mb = mirror[b]!
-  return ma >= 0 && mb >= 0 ? votes(correlator, mb, ma) : 0
-}
-
-function votes(correlator: Correlator, a: LegIndex, b: LegIndex): number {
+/** Median delay of each leg behind the first, in ns: the sum of the medians from one to the next. */
+function delays(correlator: Correlator, way: readonly LegIndex[]): Map<LegIndex, number> {
   const { latency } = correlator
-  let lead = 0
-  const ab = latency.find(a, b)
-  if (ab >= 0) lead += latency.samples(ab) - 2 * latency.negative(ab)
-  const ba = latency.find(b, a)
-  if (ba >= 0) lead -= latency.samples(ba) - 2 * latency.negative(ba)
-  return lead
+  const delay = new Map<LegIndex, number>()
+  let sum = 0
+  way.forEach((leg, i) => {
+    if (i > 0) {
+      const row = latency.find(way[i - 1]!, leg)
+      const turned = row < 0 ? latency.find(leg, way[i - 1]!) : -1
+      if (row >= 0) sum += latency.summary(row).medianNs
+      else if (turned >= 0) sum += latency.summary(turned, true).medianNs
+    }
+    delay.set(leg, sum)
+  })
+  return delay
+}
+
+/**
+ * Sorts what lies between two routers on a one-way path as the whole run has it: without an answer, time alone would
+ * decide.
+ */
+export function asInTheRun(correlator: Correlator, way: LegIndex[], run: readonly PointIndex[]): LegIndex[] {
+  const { point, ttl } = correlator.legs
+  const place = (leg: LegIndex) => run.indexOf(point[leg]!)
+  let agree = 0
+  for (let i = 1; i < way.length; i++) agree += Math.sign(place(way[i]!) - place(way[i - 1]!))
+  const sign = agree < 0 ? -1 : 1
+  return way.toSorted((a, b) => ttl[b]! - ttl[a]! || sign * (place(a) - place(b)))
 }
 
 /** Sorts a way as `--path` states it, read from either end: whichever agrees with more of what the packets say. */
-function asStated(correlator: Correlator, way: LegIndex[], stated: readonly PointIndex[]): LegIndex[] {
+export function asStated(correlator: Correlator, way: LegIndex[], stated: readonly PointIndex[]): LegIndex[] {
   const { point, ttl } = correlator.legs
   const place = (leg: LegIndex) => stated.indexOf(point[leg]!)
   const known = way.filter((leg) => place(leg) >= 0)
@@ -78,12 +91,13 @@ export interface PointOrder {
 }
 
 /**
- * Orders all points so that as many flows as possible read from client to server. `ways` are the forward ways of the
- * flows as points, in the order of the flows.
+ * Orders all points so that as many flows as possible read from client to server. The ways are those of the flows as
+ * points, client side first; what flows without an answer say counts only where no other flow has a word.
  */
 export function orderPoints(
   pointCount: number,
-  ways: PointIndex[][],
+  answered: PointIndex[][],
+  unanswered: PointIndex[][],
   stated: readonly PointIndex[],
 ): PointOrder {
   const placed = new Set<PointIndex>(stated)
@@ -95,10 +109,15 @@ export function orderPoints(
   const before = new Map<number, number>()
   const key = (a: PointIndex, b: PointIndex) => a * pointCount + b
   const weight = (a: PointIndex, b: PointIndex) => (before.get(key(a, b)) ?? 0) - (before.get(key(b, a)) ?? 0)
+  /** Pairs of which only unanswered flows tell the order. */
+  const unsure = new Set<number>()
   let straight = 0
   let turned = 0
-  const distinct = countDistinct(ways)
-  for (const { way, flows } of distinct) {
+  const ways = [
+    ...countDistinct(answered).map((counted) => ({ ...counted, isSure: true })),
+    ...countDistinct(unanswered).map((counted) => ({ ...counted, isSure: false })),
+  ]
+  for (const { way, flows, isSure } of ways) {
     let agree = 0
     eachPair(way, (a, b) => {
       agree += Math.sign(weight(a, b))
@@ -106,7 +125,13 @@ export function orderPoints(
     const oriented = agree < 0 ? way.toReversed() : way
     if (agree < 0) turned += flows
     else straight += flows
-    eachPair(oriented, (a, b) => before.set(key(a, b), (before.get(key(a, b)) ?? 0) + flows))
+    eachPair(oriented, (a, b) => {
+      if (!isSure && !unsure.has(key(a, b)) && !unsure.has(key(b, a))) {
+        if (weight(a, b) !== 0) return
+        unsure.add(key(a, b))
+      }
+      before.set(key(a, b), (before.get(key(a, b)) ?? 0) + flows)
+    })
     for (const point of way) placed.add(point)
   }
   // Take the point that the fewest of the others stand in front of, again and again; the order of input breaks ties.
@@ -129,7 +154,7 @@ export function orderPoints(
   return { points: [...points, ...range(pointCount).filter((point) => !placed.has(point))], placed }
 }
 
-/** Each distinct way with the number of flows that take it, longest and most frequent first. */
+/** Each distinct way with the number of flows that take it, in the order of first appearance. */
 function countDistinct(ways: PointIndex[][]): { way: PointIndex[]; flows: number }[] {
   const counts = new Map<string, { way: PointIndex[]; flows: number }>()
   for (const way of ways) {
@@ -139,7 +164,7 @@ function countDistinct(ways: PointIndex[][]): { way: PointIndex[]; flows: number
     if (known) known.flows++
     else counts.set(name, { way: unique, flows: 1 })
   }
-  return [...counts.values()].sort((a, b) => b.way.length - a.way.length || b.flows - a.flows)
+  return [...counts.values()]
 }
 
 function eachPair(way: PointIndex[], visit: (a: PointIndex, b: PointIndex) => void): void {

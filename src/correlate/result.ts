@@ -18,7 +18,7 @@ import type {
   Translation,
 } from './joined-flow.ts'
 import type { LegIndex } from './legs.ts'
-import { legsAlongTheWay, orderPoints, type PointOrder } from './order.ts'
+import { asInTheRun, asStated, legsAlongTheWay, orderPoints, type PointOrder } from './order.ts'
 import { outcomesOf, type PatternOutcome } from './outcomes.ts'
 import { EVIDENCE_FRAMES } from './patterns.ts'
 
@@ -55,22 +55,33 @@ export function joinedFlows(correlator: Correlator, epoch: Epoch, options: JoinO
     if (flows.isMerged(flow)) continue
     const forward = flows.forwardOf(flow)
     const way: [LegIndex[], LegIndex[]] = [
-      legsAlongTheWay(correlator, forward, stated),
-      legsAlongTheWay(correlator, forward ^ 1, stated),
+      legsAlongTheWay(correlator, forward),
+      legsAlongTheWay(correlator, forward ^ 1),
     ]
     if (way[0].length + way[1].length > 0) all.push({ flow, forward, way })
   }
   const beginOf = ({ forward }: Ways) => Math.min(flows.firstNs[forward]!, flows.firstNs[forward ^ 1]!)
   all.sort((a, b) => beginOf(a) - beginOf(b))
+  const isOneWay = ({ way: [there, back] }: Ways) => there.length === 0 || back.length === 0
+  if (stated.length > 0)
+    for (const ways of all)
+      ways.way = ways.way.map((legs) => asStated(correlator, legs, stated)) as Ways['way']
   const pointsOf = (way: LegIndex[]) => way.map((leg) => legs.point[leg]!)
+  const pointWays = (which: Ways[]) =>
+    which.flatMap(({ way: [there, back] }) => {
+      const points = there.length >= back.length ? pointsOf(there) : pointsOf(back).reverse()
+      return new Set(points).size > 1 ? [points] : []
+    })
   const order = orderPoints(
     correlator.points.length,
-    all.flatMap(({ way: [forward, reverse] }) => {
-      const points = forward.length >= reverse.length ? pointsOf(forward) : pointsOf(reverse).reverse()
-      return new Set(points).size > 1 ? [points] : []
-    }),
+    pointWays(all.filter((ways) => !isOneWay(ways))),
+    pointWays(all.filter(isOneWay)),
     stated,
   )
+  if (stated.length === 0)
+    for (const ways of all)
+      if (isOneWay(ways))
+        ways.way = ways.way.map((legs) => asInTheRun(correlator, legs, order.points)) as Ways['way']
   const reader = new FlowReader(correlator, epoch, order, stated.length > 0)
   const numbers = new Map<FlowIndex, number>()
   const joined = all.map((ways, i) => {

@@ -15,9 +15,11 @@ const AF_INET6 = [10, 24, 28, 30]
  */
 export function decodeLoopback(bytes: Uint8Array, start: number, end: number, out: Headers): number {
   if (end - start < HEADER_LEN) return out.stopShort('loopback', start + HEADER_LEN)
-  let family = i32(bytes, start) >>> 0
+  let family = i32(bytes, start)
   // Families are small numbers, so only the right byte order gives one.
-  if (family > 0xffff) family = bytes[start] | (bytes[start + 1] << 8) | (bytes[start + 2] << 16)
+  if (family < 0 || family > 0xff) {
+    family = bytes[start] | (bytes[start + 1] << 8) | (bytes[start + 2] << 16) | (bytes[start + 3] << 24)
+  }
   if (family === AF_INET) out.etherType = EtherType.Ipv4
   else if (AF_INET6.includes(family)) out.etherType = EtherType.Ipv6
   return start + HEADER_LEN

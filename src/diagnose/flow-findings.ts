@@ -24,7 +24,8 @@ export function flowFindings(flow: JoinedFlow): Finding[] {
 function dropped(flow: JoinedFlow): Finding[] {
   return flow.lost.map(({ direction, between: [from, to], packets, frames }) => {
     const what = count(packets, flow.state === 'syn-only' && direction === 'forward' ? 'SYN' : 'packet')
-    const whose = direction === 'forward' ? `to ${show(flow.server)}` : `back to ${show(flow.client)}`
+    const whose =
+      direction === 'forward' ? `to ${show(flow.server, flow)}` : `back to ${show(flow.client, flow)}`
     return finding(
       'dropped-between-points',
       flow.id,
@@ -62,7 +63,7 @@ function noReply(flow: JoinedFlow): Finding[] {
     finding(
       'no-reply',
       flow.id,
-      `${count(flow.forward.packets, 'packet')} to ${show(flow.server)} reached ${last.point} and nothing came back`,
+      `${count(flow.forward.packets, 'packet')} to ${show(flow.server, flow)} reached ${last.point} and nothing came back`,
       { lastPoint: last.point },
     ),
   ]
@@ -76,7 +77,7 @@ function icmpAnswers(flow: JoinedFlow): Finding[] {
       finding(
         'ttl-expired',
         flow.id,
-        `TTL of ${count(packets, 'packet')} to ${show(to)} expired: ${from} answered ${name}`,
+        `TTL of ${count(packets, 'packet')} to ${show(to, flow)} expired: ${from} answered ${name}`,
         {
           frames,
           from,
@@ -94,7 +95,7 @@ function refused(flow: JoinedFlow): Finding[] {
     finding(
       'connection-refused',
       flow.id,
-      `${show(flow.server)} refused: ${by}`,
+      `${show(flow.server, flow)} refused: ${by}`,
       error ? { frames: error.frames } : {},
     ),
   ]
@@ -102,7 +103,9 @@ function refused(flow: JoinedFlow): Finding[] {
 
 function reset(flow: JoinedFlow): Finding[] {
   if (flow.state !== 'reset') return []
-  return [finding('reset-by-peer', flow.id, `the connection to ${show(flow.server)} ended with a reset`)]
+  return [
+    finding('reset-by-peer', flow.id, `the connection to ${show(flow.server, flow)} ended with a reset`),
+  ]
 }
 
 function retransmissions(flow: JoinedFlow): Finding[] {
@@ -155,7 +158,7 @@ function portRemapped(flow: JoinedFlow): Finding[] {
           finding(
             'port-remapped',
             flow.id,
-            `source port ${from.port} became ${to.port}: ${show(from)} → ${show(to)}`,
+            `source port ${from.port} became ${to.port}: ${show(from, flow)} → ${show(to, flow)}`,
             {
               between,
               from,
@@ -189,9 +192,9 @@ function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? '' : 's'}`
 }
 
-/** `ip:port`, `[ip6]:port`, or the address alone where there is no port. */
-function show({ ip, port }: Endpoint): string {
-  if (port === 0) return ip
+/** `ip:port`, `[ip6]:port`, or the address alone where there is no port (an ICMP echo id is none). */
+function show({ ip, port }: Endpoint, { protocol }: JoinedFlow): string {
+  if (port === 0 || protocol.startsWith('icmp')) return ip
   return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`
 }
 

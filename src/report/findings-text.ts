@@ -1,8 +1,10 @@
 /** The findings as a list: a sign for the severity, the code, the flow, one sentence, and frames to look at. */
 
 import { groupBy } from './grouping.ts'
+import { harmless, harmlessCopy } from './harmless.ts'
 import type { FindingReport, Severity } from './model.ts'
 import type { Palette } from './palette.ts'
+import { pointName } from './path-line.ts'
 import { formatCount, formatCounted } from './quantities.ts'
 import { cutToWidth, wrapText } from './width.ts'
 
@@ -22,7 +24,7 @@ export function renderFindingCounts(findings: readonly FindingReport[]): string 
     .join(', ')
 }
 
-/** Renders the findings, errors first, those of one code together. Strings must be harmless. */
+/** Renders the findings, errors first, those of one code together. Makes harmless what it shows. */
 export function renderFindings(
   findings: readonly FindingReport[],
   columns: number,
@@ -34,7 +36,8 @@ export function renderFindings(
     for (const [code, same] of groupBy(some, (it) => it.code)) {
       for (const finding of same.slice(0, MAX_PER_CODE))
         lines.push(...findingLines(finding, columns, palette))
-      if (same.length > MAX_PER_CODE) lines.push(restLine(code, same.slice(MAX_PER_CODE), columns, palette))
+      if (same.length > MAX_PER_CODE)
+        lines.push(restLine(harmless(code), same.slice(MAX_PER_CODE), columns, palette))
     }
   }
   return lines
@@ -60,7 +63,7 @@ function framesText({ severity, evidence }: FindingReport): string {
   if (severity === 'info' || evidence.frames === undefined) return ''
   const points = Object.entries(evidence.frames).map(([point, frames]) => {
     const shown = frames.slice(0, MAX_FRAMES).join(' ')
-    return `${point} ${shown}${frames.length > MAX_FRAMES ? ' …' : ''}`
+    return `${pointName(point)} ${shown}${frames.length > MAX_FRAMES ? ' …' : ''}`
   })
   return points.length === 0 ? '' : `frames: ${points.join(' · ')}`
 }

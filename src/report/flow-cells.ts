@@ -3,7 +3,7 @@
 import { renderEndpoint, renderEnds } from './endpoint.ts'
 import type { DirectionName, FlowReport, Station, TranslationReport } from './model.ts'
 import type { Palette } from './palette.ts'
-import { arrow, type PathLines, renderPoints } from './path-line.ts'
+import { arrow, type PathLines, pointName, renderPoints } from './path-line.ts'
 import { formatCount, formatDurationNs } from './quantities.ts'
 import { routeKey, routeOf } from './route.ts'
 import { cutToWidth, displayWidth, packPieces, wrapText } from './width.ts'
@@ -103,11 +103,11 @@ function nameOf(flow: FlowReport): string {
 
 function translationTexts(flow: FlowReport, translation: TranslationReport) {
   return {
-    kind: translation.kind.toUpperCase(),
+    kind: cutToWidth(translation.kind.toUpperCase(), MAX_WORD_COLUMNS),
     from: renderEndpoint(translation.from, flow.protocol),
     to: renderEndpoint(translation.to, flow.protocol),
     where: isBeforeAll(flow, translation)
-      ? `before ${translation.between[0]}`
+      ? `before ${pointName(translation.between[0])}`
       : renderPoints(translation.between),
   }
 }
@@ -135,8 +135,8 @@ function ttlTexts(flow: FlowReport, palette: Palette, label = ''): string[] {
 export function stationName(path: readonly Station[], index: number): string {
   const { point } = path[index]
   const nth = path.slice(0, index + 1).filter((station) => station.point === point).length
-  if (nth === 1) return point
-  return `${point} (${nth === 2 ? '2nd' : nth === 3 ? '3rd' : `${nth}th`})`
+  if (nth === 1) return pointName(point)
+  return `${pointName(point)} (${nth === 2 ? '2nd' : nth === 3 ? '3rd' : `${nth}th`})`
 }
 
 function packetCounts(flow: FlowReport, { countColumns }: CellStyle): string[] {

@@ -44,7 +44,7 @@ export function renderFlowDetail(report: Report, flow: FlowReport, options: Text
     )
     lines.push(...renderRail(safe, direction, columns, palette))
   }
-  const findings = harmlessCopy(report.findings.filter((finding) => finding.flow === flow.id))
+  const findings = report.findings.filter((finding) => finding.flow === flow.id)
   if (findings.length > 0) {
     lines.push('', palette.heading('Findings'), ...renderFindings(findings, columns, palette))
   }

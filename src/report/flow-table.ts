@@ -2,6 +2,7 @@
 
 import Table from 'cli-table3'
 import { type Cell, type CellStyle, middleCells, narrowCells, wideCells } from './flow-cells.ts'
+import { harmlessCopy } from './harmless.ts'
 import type { FlowReport, Report } from './model.ts'
 import type { Palette } from './palette.ts'
 import type { PathLines } from './path-line.ts'
@@ -21,10 +22,10 @@ export interface FlowTableOptions {
   path: PathLines
 }
 
-/** Renders at most `maxFlows` flows, those in trouble first where not all fit. The report's strings must be harmless. */
+/** Renders at most `maxFlows` flows, those in trouble first where not all fit. Makes harmless what it shows. */
 export function renderFlowTable(report: Report, options: FlowTableOptions): string[] {
   const { columns, maxFlows, palette, path } = options
-  const flows = chooseFlows(report, maxFlows)
+  const flows = harmlessCopy(chooseFlows(report, maxFlows))
   const most = flows.reduce((max, flow) => Math.max(max, flow.forward.packets, flow.reverse.packets), 0)
   const style: CellStyle = { palette, path, countColumns: formatCount(most).length }
   const lines = widestThatFits(flows, style, columns)

@@ -5,12 +5,12 @@ import { renderEndpoint, sameEndpoint } from './endpoint.ts'
 import { harmless } from './harmless.ts'
 import type { JourneyReport, SightingReport } from './journey-lines.ts'
 import { type Palette, paletteFor } from './palette.ts'
+import { pointName } from './path-line.ts'
 import { formatDurationNs, isNumeral } from './quantities.ts'
 import { cutToWidth, displayWidth, padToWidth } from './width.ts'
 
 const TIME_COLUMNS = 10
 const SUMMARY_COLUMNS = 24
-const MAX_NAME_COLUMNS = 24
 
 export interface PacketLineOptions {
   /** Width of the terminal; lines are shortened to it step by step. Infinity where the output is no terminal. */
@@ -110,10 +110,6 @@ function outcomeText({ outcome, lostBetween, answeredBy }: JourneyReport, palett
     default:
       return palette.warning(`? ${harmless(outcome)}`)
   }
-}
-
-function pointName(point: string): string {
-  return cutToWidth(harmless(point), MAX_NAME_COLUMNS)
 }
 
 function elapsed(fromNs: string, toNs: string): string {

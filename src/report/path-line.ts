@@ -1,5 +1,6 @@
 /** The way through the points as a line: `container ── veth ── bridge ──[ SNAT · TTL −1 ]── uplink`. */
 
+import { harmless } from './harmless.ts'
 import type { Report } from './model.ts'
 import type { Palette } from './palette.ts'
 import { formatCount, formatCounted } from './quantities.ts'
@@ -13,20 +14,20 @@ const INDENT = '  '
 /** The lines of the path, and the way that most flows take, of which a table need not speak. */
 export interface PathLines {
   lines: string[]
-  /** The points that go without saying: the only route, else the report's path. */
+  /** The harmless names of the points that go without saying: the only route, else the report's path. */
   usual: readonly string[]
-  /** Keys of all whole ways; a flow on another one was seen on a part of its way only. */
+  /** Keys (of harmless names) of all whole ways; a flow on another one was seen on a part of its way only. */
   ways: ReadonlySet<string>
 }
 
-/** Renders the routes of all flows, one line each, wrapped at `columns`. The report's strings must be harmless. */
+/** Renders the routes of all flows, one line each, wrapped at `columns`. Makes harmless what it shows. */
 export function renderPathLines(report: Report, columns: number, palette: Palette): PathLines {
   const { routes, elsewhere } = collectRoutes(report.flows)
-  const usual = routes.length === 1 ? routes[0].points : report.path
+  const usual = (routes.length === 1 ? routes[0].points : report.path).map((point) => harmless(point))
   const width = columns - INDENT.length
   const lines: string[] = []
   if (routes.length === 0 && report.path.length > 0) {
-    const points = report.path.map((point, i) => (i === 0 ? name(point) : `┄┄ ${name(point)}`))
+    const points = report.path.map((point, i) => (i === 0 ? pointName(point) : `┄┄ ${pointName(point)}`))
     lines.push(...packPieces(points, width, ' ', INDENT).map((line) => palette.faint(line)))
   }
   for (const route of routes.slice(0, MAX_ROUTES)) {
@@ -40,20 +41,20 @@ export function renderPathLines(report: Report, columns: number, palette: Palett
     lines.push(palette.faint(`… ${rest.length} more ways, taken by ${formatCounted(flows, 'flow')}`))
   }
   for (const { direction, between, packets } of elsewhere.slice(0, MAX_ROUTES)) {
-    const places = between.map(name).join(' and ')
+    const places = between.map(pointName).join(' and ')
     const text = `✗ ${formatCount(packets)} lost ${arrow(direction)} between ${places}`
     lines.push(...wrapText(text, width, INDENT).map((line) => palette.error(line)))
   }
   const passed = new Set(routes.flatMap((route) => route.points))
   const idle = report.path.filter((point) => !passed.has(point))
   if (idle.length > 0 && routes.length > 0) {
-    const text = `no flow was seen at ${idle.map(name).join(', ')}`
+    const text = `no flow was seen at ${idle.map(pointName).join(', ')}`
     lines.push(...wrapText(text, width, INDENT).map((line) => palette.faint(line)))
   }
   return {
     lines: lines.map((line) => INDENT + line),
     usual,
-    ways: new Set(routes.map((it) => routeKey(it.points))),
+    ways: new Set(routes.map(({ points }) => routeKey(points.map((point) => harmless(point))))),
   }
 }
 
@@ -64,17 +65,17 @@ export function arrow(direction: string): string {
 
 /** Points joined by a plain rail: `bridge ── uplink`. */
 export function renderPoints(points: readonly string[]): string {
-  return points.map(name).join(' ── ')
+  return points.map(pointName).join(' ── ')
 }
 
 function routePieces(route: Route, width: number, palette: Palette): string[] {
   const before = gapPieces(route.before, width, palette)
   // Nothing leads to the first point but what was done before it.
   const first = before.length === 1 && before[0] === palette.faint('──') ? [] : before
-  const pieces = [...first, name(route.points[0])]
+  const pieces = [...first, pointName(route.points[0])]
   route.gaps.forEach((gap, i) => {
     const parts = gapPieces(gap, width, palette)
-    const point = name(route.points[i + 1])
+    const point = pointName(route.points[i + 1])
     const last = parts.pop()!
     if (displayWidth(last) + 1 + displayWidth(point) <= width) parts.push(`${last} ${point}`)
     else parts.push(last, point)
@@ -136,6 +137,7 @@ function signedSteps(steps: Set<number>): string {
     .join('/')
 }
 
-function name(point: string): string {
-  return cutToWidth(point, MAX_NAME_COLUMNS)
+/** A point's name as it may be printed: harmless and not too long. */
+export function pointName(point: string): string {
+  return cutToWidth(harmless(point), MAX_NAME_COLUMNS)
 }

@@ -3,7 +3,7 @@
 import { renderFindingCounts, renderFindings } from './findings-text.ts'
 import { renderFlowTable } from './flow-table.ts'
 import { groupBy } from './grouping.ts'
-import { harmlessCopy } from './harmless.ts'
+import { harmless } from './harmless.ts'
 import type { FlowReport, Report } from './model.ts'
 import { paletteFor } from './palette.ts'
 import { renderPathLines } from './path-line.ts'
@@ -14,7 +14,7 @@ import { cutToWidth } from './width.ts'
 /** Narrower terminals get lines of this width. */
 export const MIN_COLUMNS = 60
 const MAX_FLOWS = 50
-const NO_FLOWS = '  none: no packet was part of a conversation that could be followed'
+const NO_FLOWS = '  none: no packet belongs to a flow that could be followed'
 
 export interface TextOptions {
   /** Width of the terminal; no line is longer (nor than `MIN_COLUMNS`). */
@@ -28,9 +28,8 @@ export interface TextOptions {
 export function renderText(report: Report, options: TextOptions): string {
   const columns = Math.max(MIN_COLUMNS, options.columns)
   const palette = paletteFor(options.color)
-  const safe = harmlessCopy(report)
-  const { flows, findings, warnings } = safe
-  const path = renderPathLines(safe, columns, palette)
+  const { flows, findings, warnings } = report
+  const path = renderPathLines(report, columns, palette)
   const section = (title: string, about: string, lines: string[]): string[] => {
     if (lines.length === 0) return []
     const room = columns - title.length - 2
@@ -39,18 +38,18 @@ export function renderText(report: Report, options: TextOptions): string {
   const table =
     flows.length === 0
       ? [NO_FLOWS]
-      : renderFlowTable(safe, {
+      : renderFlowTable(report, {
           columns,
           palette,
           path,
           maxFlows: options.maxFlows ?? MAX_FLOWS,
         })
   const lines = [
-    cutToWidth(summaryOf(safe), columns),
+    cutToWidth(summaryOf(report), columns),
     ...section('Path', '', path.lines),
     ...section('Flows', protocolCounts(flows), table),
     ...section('Findings', renderFindingCounts(findings), renderFindings(findings, columns, palette)),
-    ...section('Not joined', '', renderUnjoined(safe, columns, palette)),
+    ...section('Not joined', '', renderUnjoined(report, columns, palette)),
     ...section('Warnings', '', renderWarnings(warnings, columns, palette)),
   ]
   return `${lines.join('\n')}\n`
@@ -75,5 +74,5 @@ function summaryOf({ points, flows }: Report): string {
 
 function protocolCounts(flows: readonly FlowReport[]): string {
   const groups = [...groupBy(flows, (flow) => flow.protocol)]
-  return groups.map(([protocol, some]) => `${formatCount(some.length)} ${protocol}`).join(', ')
+  return groups.map(([protocol, some]) => `${formatCount(some.length)} ${harmless(protocol)}`).join(', ')
 }

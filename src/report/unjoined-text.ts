@@ -1,20 +1,21 @@
 /** What the report is silent about elsewhere, counted: records outside of flows, packets unseen or undecided, odd input. */
 
 import { groupBy } from './grouping.ts'
+import { harmless } from './harmless.ts'
 import type { Report } from './model.ts'
 import type { Palette } from './palette.ts'
+import { pointName } from './path-line.ts'
 import { formatCount, formatCounted } from './quantities.ts'
 import { cutToWidth, displayWidth, padToWidth, wrapText } from './width.ts'
 
 const MAX_REASON_COLUMNS = 20
-const MAX_NAME_COLUMNS = 32
 const MAX_POINTS = 12
 const MAX_WARNINGS = 20
 
 /** Renders records that are in no flow, one line a reason, and packets unseen at a point or not decided. */
 export function renderUnjoined(report: Report, columns: number, palette: Palette): string[] {
   const rows = [...groupBy(report.notJoined, (it) => it.reason)].map(([reason, counts]) => [
-    cutToWidth(reason, MAX_REASON_COLUMNS),
+    cutToWidth(harmless(reason), MAX_REASON_COLUMNS),
     pointCounts(counts),
   ])
   const unseen = report.flows.flatMap((flow) => flow.unseen)
@@ -37,7 +38,7 @@ export function renderUnjoined(report: Report, columns: number, palette: Palette
 /** Renders the warnings, one sign each. */
 export function renderWarnings(warnings: readonly string[], columns: number, palette: Palette): string[] {
   const lines = warnings.slice(0, MAX_WARNINGS).flatMap((warning) => {
-    const [first, ...rest] = wrapText(`  ▲ ${warning}`, columns, '    ')
+    const [first, ...rest] = wrapText(`  ▲ ${harmless(warning)}`, columns, '    ')
     return [palette.warning('  ▲') + first.slice(3), ...rest]
   })
   const hidden = warnings.length - MAX_WARNINGS
@@ -49,9 +50,7 @@ export function renderWarnings(warnings: readonly string[], columns: number, pal
 function pointCounts(counts: readonly { point: string; packets: number }[]): string {
   const byPoint = new Map<string, number>()
   for (const { point, packets } of counts) byPoint.set(point, (byPoint.get(point) ?? 0) + packets)
-  const texts = [...byPoint].map(
-    ([point, packets]) => `${cutToWidth(point, MAX_NAME_COLUMNS)} ${formatCount(packets)}`,
-  )
+  const texts = [...byPoint].map(([point, packets]) => `${pointName(point)} ${formatCount(packets)}`)
   const hidden = texts.length - MAX_POINTS
   return (
     texts.slice(0, MAX_POINTS).join(' · ') + (hidden > 0 ? ` · … ${formatCounted(hidden, 'more point')}` : '')

@@ -92,8 +92,14 @@ function headOfWidth(text: string, width: number): string {
   return head
 }
 
+const widths = new Map<string, number>()
+
 function charWidth(char: string): number {
   if (char <= '~') return 1
-  if (COMBINING.test(char)) return 0
-  return WIDE.test(char) ? 2 : 1
+  let width = widths.get(char)
+  if (width === undefined) {
+    width = COMBINING.test(char) ? 0 : WIDE.test(char) ? 2 : 1
+    widths.set(char, width)
+  }
+  return width
 }

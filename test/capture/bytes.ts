@@ -6,7 +6,10 @@ export function join(...parts: Uint8Array[]): Uint8Array {
 }
 
 /** Unsigned fields of 1, 2, 4 or 8 bytes, one behind the other. */
-export function fields(littleEndian: boolean, ...values: [size: 1 | 2 | 4 | 8, value: number | bigint][]): Uint8Array {
+export function fields(
+  littleEndian: boolean,
+  ...values: [size: 1 | 2 | 4 | 8, value: number | bigint][]
+): Uint8Array {
   const view = new DataView(new ArrayBuffer(values.reduce((sum, [size]) => sum + size, 0)))
   let at = 0
   for (const [size, value] of values) {
@@ -40,7 +43,11 @@ export function pcap(records: PcapRecord[], options: PcapOptions = {}): Uint8Arr
   return join(header, ...records.map((record) => pcapRecord(record, littleEndian, magic === 0xa1b2cd34)))
 }
 
-function pcapRecord({ seconds, fraction, bytes, original }: PcapRecord, littleEndian: boolean, modified: boolean) {
+function pcapRecord(
+  { seconds, fraction, bytes, original }: PcapRecord,
+  littleEndian: boolean,
+  modified: boolean,
+) {
   const length = original ?? bytes.length
   const head = fields(littleEndian, [4, seconds], [4, fraction], [4, bytes.length], [4, length])
   const more = modified ? fields(littleEndian, [4, 7], [2, 0x0800], [1, 0], [1, 0]) : new Uint8Array(0)
@@ -99,8 +106,18 @@ export class Blocks {
     return this.fields([4, ticks >> 32n], [4, ticks & 0xffffffffn])
   }
 
-  packet(index: number, ticks: bigint, bytes: Uint8Array, options: Uint8Array[] = [], original = bytes.length) {
-    const head = join(this.fields([4, index]), this.ticks(ticks), this.fields([4, bytes.length], [4, original]))
+  packet(
+    index: number,
+    ticks: bigint,
+    bytes: Uint8Array,
+    options: Uint8Array[] = [],
+    original = bytes.length,
+  ) {
+    const head = join(
+      this.fields([4, index]),
+      this.ticks(ticks),
+      this.fields([4, bytes.length], [4, original]),
+    )
     return this.block(6, head, this.padded(bytes), this.options(options))
   }
 

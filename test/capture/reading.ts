@@ -1,11 +1,10 @@
 /** Reading captures in tests: everything into plain objects, by this program and by the programs it is compared with. */
 
-import { readdirSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
-import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll } from 'vitest'
 import type { CaptureInput } from '../../src/capture/inputs.ts'
 import { MergedRecords } from '../../src/capture/merge.ts'
@@ -30,7 +29,10 @@ export interface Seen {
 }
 
 /** A folder of this test file's own, removed behind it. */
-export function temporaryFolder(): { path(name: string): string; write(name: string, bytes: Uint8Array): string } {
+export function temporaryFolder(): {
+  path(name: string): string
+  write(name: string, bytes: Uint8Array): string
+} {
   let folder = ''
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'hoptrace-capture-'))

@@ -125,23 +125,21 @@ function writeIpv6(h: Headers, write: Writer): void {
 }
 
 function writeTransport(h: Headers, write: Writer, isQuote: boolean): void {
-  switch (h.protocol) {
-    case 6:
-      return writeTcp(h, write, isQuote)
-    case 17:
-      write('udp.srcport', h.srcPort)
-      write('udp.dstport', h.dstPort)
-      write('udp.length', h.udpLengthField)
-      write('udp.checksum', hex(h.transportChecksumField, 4))
-      write('udp.checksum.status', udpChecksumStatus(h))
-      return writeDns(h, write)
-    case 132:
-      write('sctp.srcport', h.srcPort)
-      write('sctp.dstport', h.dstPort)
-      return
-    default:
-      return writeIcmp(h, write, isQuote)
-  }
+  if (h.protocol === 6) writeTcp(h, write, isQuote)
+  else if (h.protocol === 17) writeUdp(h, write)
+  else if (h.protocol === 132) {
+    write('sctp.srcport', h.srcPort)
+    write('sctp.dstport', h.dstPort)
+  } else writeIcmp(h, write, isQuote)
+}
+
+function writeUdp(h: Headers, write: Writer): void {
+  write('udp.srcport', h.srcPort)
+  write('udp.dstport', h.dstPort)
+  write('udp.length', h.udpLengthField)
+  write('udp.checksum', hex(h.transportChecksumField, 4))
+  write('udp.checksum.status', udpChecksumStatus(h))
+  writeDns(h, write)
 }
 
 /** No checksum is legal in IPv4, and in IPv6 for tunnels only (RFC 6935). */

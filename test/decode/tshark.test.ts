@@ -1,4 +1,11 @@
-/** Field-by-field agreement with tshark on every recorded capture and on frames of every protocol that we decode. */
+/**
+ * Field-by-field agreement with tshark on every recorded capture and on frames of every protocol that we decode.
+ *
+ * On malformed frames, which are not compared here, tshark is more lenient by design: it follows the version nibble instead
+ * of the EtherType, shows TCP and IP headers whose own length is too short, goes on behind a TCP option of the wrong length,
+ * into tunnels behind a wrong UDP length and into GRE of any version. Here the malformed layer is where decoding stops. It
+ * writes odd bytes of DNS names as they are; here they are escaped.
+ */
 
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

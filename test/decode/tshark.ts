@@ -17,7 +17,7 @@ const OPTIONS = [
 /** True where tshark can be run. Where CI=true it has to be there. */
 export function hasTshark(): boolean {
   const isThere = spawnSync('tshark', ['--version']).status === 0
-  if (!isThere && process.env['CI'] === 'true')
+  if (!isThere && process.env.CI === 'true')
     throw new Error('tshark is missing, and CI=true wants every test run')
   return isThere
 }

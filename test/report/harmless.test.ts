@@ -10,8 +10,10 @@ import { journey } from './journeys.ts'
 import { scenarios } from './scenarios.ts'
 
 /** Written apart from the code under test: what must never reach a terminal. */
-const DANGEROUS =
-  /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/
+const DANGEROUS = new RegExp(
+  '[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\\u00ad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb]' +
+    '|[\\ud800-\\udbff](?![\\udc00-\\udfff])|(?<![\\ud800-\\udbff])[\\udc00-\\udfff]',
+)
 
 const ATTACKS = [
   '\u001b[31mred\u001b[0m',

@@ -27,7 +27,7 @@ const PLAIN = { columns: 80, color: false }
 const section = (text: string, title: string): string => {
   const start = text.indexOf(`\n${title}`) + 1
   const end = text.indexOf('\n\n', start)
-  return text.slice(start, end < 0 ? undefined : end)
+  return text.slice(start, end < 0 ? -1 : end)
 }
 
 describe.each(Object.entries(scenarios))('%s', (_, scenario) => {
@@ -269,8 +269,7 @@ test('ICMP: echo ids and errors', () => {
      2 icmp │ 172.17.0.3 id 7 → 203.0.113.238                     │ → 1
             │ TTL 1                                               │ ← 0
             │ only at container ── veth ── bridge                 │ stateless
-            │ ✗ time to live exceeded in transit, says 172.17.0.1 │
-    "
+            │ ✗ time to live exceeded in transit, says 172.17.0.1 │"
   `)
 })
 
@@ -300,7 +299,7 @@ test('no flows', () => {
       a ┄┄ b
 
     Flows
-      none: no packet was part of a conversation that could be followed
+      none: no packet belongs to a flow that could be followed
 
     Not joined
       undecoded  a 26
@@ -310,7 +309,7 @@ test('no flows', () => {
     "0 points · 0 frames · 0 flows
 
     Flows
-      none: no packet was part of a conversation that could be followed
+      none: no packet belongs to a flow that could be followed
     "
   `)
 })
@@ -361,7 +360,9 @@ test('a long list is cut, with the flows in trouble first', () => {
   expect(ids).toEqual([121, ...Array.from({ length: 49 }, (_, i) => i + 1)])
   expect(table).toMatch(/\n … 100 more flows: --json lists all$/)
   const accused = { ...manyFlows, findings: [finding('no-reply', 'error', 77, 'Nothing came back.')] }
-  expect(section(renderText(accused, { ...PLAIN, maxFlows: 2 }), 'Flows')).toMatch(/\n 77 tcp[^]*\n 121 tcp/)
+  expect(section(renderText(accused, { ...PLAIN, maxFlows: 2 }), 'Flows')).toMatch(
+    /\n 77 tcp[\s\S]*\n 121 tcp/,
+  )
   expect(renderText(manyFlows, { ...PLAIN, maxFlows: 150 })).not.toContain('more flow')
 })
 

@@ -111,7 +111,7 @@ class TcpEnd {
 
   receive(seq: number, length: number, syn: boolean, tsVal: number): void {
     this.echoMs = tsVal
-    if (syn) this.expected = seq
+    if (syn) this.expected = Math.max(this.expected, seq)
     this.#early.push([seq, length])
     let moved = true
     while (moved) {
