@@ -13,7 +13,10 @@ const IPV4_LEN = 28
 const SENDER_IP = 14
 const TARGET_IP = 24
 
-/** Fills `out` from the ARP packet at `start` (RFC 826); returns where it ends, or -1 with `out.stopLayer` set. */
+/**
+ * Fills `out` from the ARP packet at `start` (RFC 826); returns where it ends, or -1 with `out.stopLayer`
+ * set.
+ */
 export function decodeArp(bytes: Uint8Array, start: number, end: number, out: Headers): number {
   if (end - start < FIXED_LEN) return out.stopShort('arp', start + FIXED_LEN)
   out.isArp = true

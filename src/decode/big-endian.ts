@@ -8,7 +8,10 @@ export function u24(bytes: Uint8Array, at: number): number {
   return (bytes[at] << 16) | (bytes[at + 1] << 8) | bytes[at + 2]
 }
 
-/** Signed: `>>> 0` is the caller's, as a function that returned numbers past 2^31 would put each of them on the heap. */
+/**
+ * Signed: `>>> 0` is the caller's, as a function that returned numbers past 2^31 would put each of them on
+ * the heap.
+ */
 export function i32(bytes: Uint8Array, at: number): number {
-  return (bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]
+  return (u16(bytes, at) << 16) | u16(bytes, at + 2)
 }

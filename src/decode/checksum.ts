@@ -1,4 +1,7 @@
-/** Verifies checksums, telling damage from checksums that offload has not filled in yet; apart from decoding, as it reads payloads. */
+/**
+ * Verifies checksums, telling damage from checksums that offload has not filled in yet; apart from decoding,
+ * as it reads payloads.
+ */
 
 import { u16 } from './big-endian.ts'
 import { Checksum, type Headers } from './headers.ts'
@@ -6,15 +9,17 @@ import { isIcmpError } from './icmp.ts'
 import { IpProtocol } from './numbers.ts'
 
 /**
- * One's-complement sums are sums modulo 65535 (RFC 1071, 2): carries fold by themselves, and 0xffff is another zero.
+ * One's-complement sums are sums modulo 65535 (RFC 1071, 2): carries fold by themselves, and 0xffff is
+ * another zero.
  */
 const ONES = 0xffff
 
 /**
- * Fills `ipChecksum` and `transportChecksum` of `out` (not of `out.inner`, which may be handed in by itself). Reads the bytes of
- * the record that was decoded, so it must still be there. Tells: Right; Offloaded, where the field holds the pseudo-header's sum
- * (Linux' CHECKSUM_PARTIAL) or, in an IPv4 header, 0; Wrong; and Unchecked, where bytes are missing: in fragments and frames that
- * were cut (though Offloaded shows there too), where the sender sent none (UDP 0), and for SCTP, whose CRC is another thing.
+ * Fills `ipChecksum` and `transportChecksum` of `out` (not of `out.inner`, which may be handed in by itself).
+ * Reads the bytes of the record that was decoded, so it must still be there. Tells: Right; Offloaded, where
+ * the field holds the pseudo-header's sum (Linux' CHECKSUM_PARTIAL) or, in an IPv4 header, 0; Wrong; and
+ * Unchecked, where bytes are missing: in fragments and frames that were cut (though Offloaded shows there
+ * too), where the sender sent none (UDP 0), and for SCTP, whose CRC is another thing.
  */
 export function verifyChecksums(out: Headers): void {
   if (out.ipVersion === 4) out.ipChecksum = ipv4HeaderChecksum(out)
@@ -33,15 +38,16 @@ function transportChecksum(out: Headers): Checksum {
     return Checksum.Unchecked
   const len = out.packetEnd - start
   if (out.protocol === IpProtocol.Udp) {
-    const isLenWrong = out.udpLengthField !== len && out.udpLengthField !== 0
-    if (isLenWrong || out.transportChecksumField === 0) return Checksum.Unchecked
+    const honestField = len > 0xffff ? 0 : len
+    if (out.udpLengthField !== honestField || out.transportChecksumField === 0) return Checksum.Unchecked
   }
   const pseudo = out.protocol === IpProtocol.Icmp ? 0 : pseudoHeaderSum(out)
   if (pseudo < 0) return Checksum.Unchecked
   const isWhole = out.packetEnd <= out.end
   if (isWhole) {
     const sum = pseudo + len + sumWords(out.bytes, start, out.packetEnd)
-    // Without a pseudo-header the length takes no part, and all zeros have a sum that is not the one of a right checksum.
+    // Without a pseudo-header the length takes no part, and all zeros have a sum that is not the one of a
+    // right checksum.
     if (out.protocol === IpProtocol.Icmp)
       return sum > len && (sum - len) % ONES === 0 ? Checksum.Right : Checksum.Wrong
     if (sum % ONES === 0) return Checksum.Right
@@ -53,9 +59,10 @@ function transportChecksum(out: Headers): Checksum {
 }
 
 /**
- * What is left of the transport checksum without addresses, ports and ICMP id, 0 to 65534: the same before and after NAT, also in
- * frames that were cut (RFC 1624; RFC 3022, 4.2). -1 where there is none: no transport header, UDP without a checksum, SCTP, ICMP
- * errors (NAT rewrites their quotes), and offload (the field says nothing about the payload).
+ * What is left of the transport checksum without addresses, ports and ICMP id, 0 to 65534: the same before
+ * and after NAT, also in frames that were cut (RFC 1624; RFC 3022, 4.2). -1 where there is none: no transport
+ * header, UDP without a checksum, SCTP, ICMP errors (NAT rewrites their quotes), and offload (the field says
+ * nothing about the payload).
  */
 export function natNeutralChecksum(out: Headers): number {
   const field = out.transportChecksumField
@@ -72,7 +79,10 @@ export function natNeutralChecksum(out: Headers): number {
   return modOnes((~field & ONES) - addressSum(out) - out.srcPort - out.dstPort)
 }
 
-/** Bytes of the transport header that hold the checksum and what we take out of it; Infinity where there is no Internet checksum. */
+/**
+ * Bytes of the transport header that hold the checksum and what we take out of it; Infinity where there is no
+ * Internet checksum.
+ */
 function minLen(protocol: number): number {
   switch (protocol) {
     case IpProtocol.Tcp:
@@ -86,12 +96,18 @@ function minLen(protocol: number): number {
   }
 }
 
-/** True where the field is what a sender leaves for the hardware to complete: with the length (Linux), or without it (Windows). */
+/**
+ * True where the field is what a sender leaves for the hardware to complete: with the length (Linux), or
+ * without it (Windows).
+ */
 function isPseudoHeaderSum(field: number, pseudo: number, len: number): boolean {
   return modOnes(field - pseudo - len) === 0 || modOnes(field - pseudo) === 0
 }
 
-/** Sum of the pseudo-header (RFC 9293, 3.1; RFC 8200, 8.1) without the length, or -1 where a Routing header hides the destination. */
+/**
+ * Sum of the pseudo-header (RFC 9293, 3.1; RFC 8200, 8.1) without the length, or -1 where a Routing header
+ * hides the destination.
+ */
 function pseudoHeaderSum(out: Headers): number {
   return out.ipv6SegmentsLeft > 0 ? -1 : addressSum(out) + out.protocol
 }

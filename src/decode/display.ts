@@ -65,7 +65,9 @@ export function protocolName(protocol: number): string {
   return PROTOCOLS[protocol] ?? `ip-proto-${protocol}`
 }
 
-/** Type and code of an ICMP error as `type` or `type/code`, in the words of RFC 792, RFC 1812 and RFC 4443. */
+/**
+ * Type and code of an ICMP error as `type` or `type/code`, in the words of RFC 792, RFC 1812 and RFC 4443.
+ */
 const ICMP_ERRORS: Readonly<Record<string, string>> = {
   '3/0': 'network unreachable',
   '3/1': 'host unreachable',

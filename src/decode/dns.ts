@@ -1,4 +1,7 @@
-/** Reads the question of a DNS message for display; strangers chose these bytes, so that the name comes out harmless. */
+/**
+ * Reads the question of a DNS message for display; strangers chose these bytes, so that the name comes out
+ * harmless.
+ */
 
 import { u16 } from './big-endian.ts'
 import type { Headers } from './headers.ts'
@@ -6,7 +9,10 @@ import { IpProtocol } from './numbers.ts'
 
 /** The first question of a DNS message. */
 export interface DnsQuestion {
-  /** Printable ASCII without blanks, everything else as `\DDD` (RFC 1035, 5.1); without the final dot, the root is `.`. */
+  /**
+   * Printable ASCII without blanks, everything else as `\DDD` (RFC 1035, 5.1); without the final dot, the
+   * root is `.`.
+   */
   name: string
   /** QTYPE, as a number. */
   type: number
@@ -36,8 +42,9 @@ export function dnsQuestionName(headers: Headers): string | null {
 }
 
 /**
- * The first question of a DNS message over UDP (RFC 1035, 4.1), or null where the payload is none, or was cut. On the ports 53
- * and 5353 it needs to be well-formed; elsewhere (Docker's resolver answers on random ports) the header must be plausible as well.
+ * The first question of a DNS message over UDP (RFC 1035, 4.1), or null where the payload is none, or was
+ * cut. On the ports 53 and 5353 it needs to be well-formed; elsewhere (Docker's resolver answers on random
+ * ports) the header must be plausible as well.
  */
 export function dnsQuestion(headers: Headers): DnsQuestion | null {
   if (!headers.hasTransport || headers.protocol !== IpProtocol.Udp) return null

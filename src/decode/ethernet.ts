@@ -1,4 +1,6 @@
-/** Decodes Ethernet II, 802.3 with LLC/SNAP, and stacks of VLAN tags; what follows is named by `etherType`. */
+/**
+ * Decodes Ethernet II, 802.3 with LLC/SNAP, and stacks of VLAN tags; what follows is named by `etherType`.
+ */
 
 import { u16, u24 } from './big-endian.ts'
 import type { Headers } from './headers.ts'
@@ -17,11 +19,19 @@ const UNNUMBERED_INFORMATION = 0x03
 const OUI_ETHERNET = 0x000000
 const OUI_BRIDGED = 0x0000f8
 
-/** Fills `out` from the Ethernet header at `start`; returns where the payload begins, or -1 with `out.stopLayer` set. */
+/**
+ * Fills `out` from the Ethernet header at `start`; returns where the payload begins, or -1 with
+ * `out.stopLayer` set.
+ */
 export function decodeEthernet(bytes: Uint8Array, start: number, end: number, out: Headers): number {
   if (end - start < HEADER_LEN) return out.stopShort('ethernet', start + HEADER_LEN)
   out.macOffset = start
-  return decodeEtherType(bytes, start + HEADER_LEN, end, u16(bytes, start + ETHER_TYPE), out)
+  const type = u16(bytes, start + ETHER_TYPE)
+  if (type === EtherType.Ipv4) {
+    out.etherType = type
+    return start + HEADER_LEN
+  }
+  return decodeEtherType(bytes, start + HEADER_LEN, end, type, out)
 }
 
 /**
@@ -54,8 +64,8 @@ export function decodeEtherType(
 }
 
 /**
- * Fills `etherType` from the LLC and SNAP headers at `start` (IEEE 802.2; RFC 1042), 0 where there is no SNAP header.
- * Returns where the payload begins, or -1 with `out.stopLayer` set.
+ * Fills `etherType` from the LLC and SNAP headers at `start` (IEEE 802.2; RFC 1042), 0 where there is no SNAP
+ * header. Returns where the payload begins, or -1 with `out.stopLayer` set.
  */
 export function decodeLlc(bytes: Uint8Array, start: number, end: number, out: Headers): number {
   if (end - start < LLC_LEN) return out.stopShort('llc', start + LLC_LEN)

@@ -1,4 +1,7 @@
-/** The way through one frame: link, network, transport and tunnels, each by its own decoder; damage is data, nothing throws. */
+/**
+ * The way through one frame: link, network, transport and tunnels, each by its own decoder; damage is data,
+ * nothing throws.
+ */
 
 import { LinkType } from '../capture/link-types.ts'
 import { decodeArp } from './arp.ts'
@@ -18,9 +21,10 @@ import { decodeVxlan, VXLAN_PORTS } from './vxlan.ts'
 const MAX_DEPTH = 4
 
 /**
- * Refills `out` from the captured frame `bytes[start..end)`, which was `originalLenBytes` long on the wire; `linkType` is its
- * LINKTYPE_ value. Reads nothing outside, keeps nothing but offsets, never throws: where it cannot go on, the layers that
- * were good stand in `out` and `stopLayer`, `stopOffset` and `stopByCapture` say the rest.
+ * Refills `out` from the captured frame `bytes[start..end)`, which was `originalLenBytes` long on the wire;
+ * `linkType` is its LINKTYPE_ value. Reads nothing outside, keeps nothing but offsets, never throws: where it
+ * cannot go on, the layers that were good stand in `out` and `stopLayer`, `stopOffset` and `stopByCapture`
+ * say the rest.
  */
 export function decodeFrame(
   bytes: Uint8Array,
@@ -31,14 +35,22 @@ export function decodeFrame(
   out: Headers,
 ): void {
   out.begin(bytes, start, end, Math.max(end, start + originalLenBytes))
-  const at = decodeLink(bytes, start, end, linkType, out)
+  // V8 inlines by size: the usual way is kept in small functions, here and below.
+  const at =
+    linkType === LinkType.Ethernet
+      ? decodeEthernet(bytes, start, end, out)
+      : decodeOtherLink(bytes, start, end, linkType, out)
   if (at >= 0) decodeNetwork(bytes, at, out, 1)
 }
 
-function decodeLink(bytes: Uint8Array, start: number, end: number, linkType: number, out: Headers): number {
+function decodeOtherLink(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  linkType: number,
+  out: Headers,
+): number {
   switch (linkType) {
-    case LinkType.Ethernet:
-      return decodeEthernet(bytes, start, end, out)
     case LinkType.LinuxSll2:
       return decodeLinuxSll2(bytes, start, end, out)
     case LinkType.LinuxSll:
@@ -65,14 +77,19 @@ function decodeLink(bytes: Uint8Array, start: number, end: number, linkType: num
 function decodeNetwork(bytes: Uint8Array, start: number, out: Headers, depth: number): void {
   const end = Math.min(out.end, out.packetEnd)
   const type = out.etherType
-  if (type === EtherType.Arp) decodeArp(bytes, start, end, out)
-  if (type !== EtherType.Ipv4 && type !== EtherType.Ipv6) return
-  const payload = decodeIp(bytes, start, end, type === EtherType.Ipv4 ? 4 : 6, out)
+  if (type === EtherType.Ipv4 || type === EtherType.Ipv6) {
+    const payload = decodeIp(bytes, start, end, type === EtherType.Ipv4 ? 4 : 6, out)
+    if (out.protocol !== IpProtocol.Tcp) decodeEnclosed(bytes, payload, out, depth)
+  } else if (type === EtherType.Arp) decodeArp(bytes, start, end, out)
+}
+
+/** Decodes the packet that a tunnel or an ICMP error carries. */
+function decodeEnclosed(bytes: Uint8Array, start: number, out: Headers, depth: number): void {
   if (out.stopLayer !== 'none' || out.fragmentOffset > 0) return
   if (!out.hasTransport) decodeIpTunnel(bytes, out.payloadOffset, out, depth)
-  else if (out.protocol === IpProtocol.Udp) decodeUdpTunnel(bytes, payload, out, depth)
+  else if (out.protocol === IpProtocol.Udp) decodeUdpTunnel(bytes, start, out, depth)
   else if (out.icmpType >= 0 && isIcmpError(out.ipVersion, out.icmpType)) {
-    decodeQuote(bytes, payload, Math.min(out.end, out.packetEnd), out)
+    decodeQuote(bytes, start, Math.min(out.end, out.packetEnd), out)
   }
 }
 

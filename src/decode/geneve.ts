@@ -9,7 +9,10 @@ const MIN_LEN = 8
 const PROTOCOL = 2
 const VNI = 4
 
-/** Fills the tunnel fields of `out` from the Geneve header at `start` (RFC 8926, 3.4); returns where the inner packet begins, or -1 with `out.stopLayer` set. */
+/**
+ * Fills the tunnel fields of `out` from the Geneve header at `start` (RFC 8926, 3.4); returns where the inner
+ * packet begins, or -1 with `out.stopLayer` set.
+ */
 export function decodeGeneve(bytes: Uint8Array, start: number, end: number, out: Headers): number {
   if (end - start < MIN_LEN) return out.stopShort('geneve', start + MIN_LEN)
   const headerEnd = start + MIN_LEN + (bytes[start] & 0x3f) * 4

@@ -12,8 +12,9 @@ const HAS_SEQUENCE = 0x1000
 const VERSION = 0x0007
 
 /**
- * Fills the tunnel fields of `out` from the GRE header at `start` (RFC 2784, 2; RFC 2890, 2); returns where the inner packet
- * begins, or -1: with `out.stopLayer` set, or without for PPTP's version 1 and RFC 1701's source routes, which stay closed.
+ * Fills the tunnel fields of `out` from the GRE header at `start` (RFC 2784, 2; RFC 2890, 2); returns where
+ * the inner packet begins, or -1: with `out.stopLayer` set, or without for PPTP's version 1 and RFC 1701's
+ * source routes, which stay closed.
  */
 export function decodeGre(bytes: Uint8Array, start: number, end: number, out: Headers): number {
   if (end - start < MIN_LEN) return out.stopShort('gre', start + MIN_LEN)

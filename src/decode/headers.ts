@@ -1,4 +1,7 @@
-/** The headers of one frame: one mutable object that is refilled for each record, with offsets instead of copies. */
+/**
+ * The headers of one frame: one mutable object that is refilled for each record, with offsets instead of
+ * copies.
+ */
 
 /** A layer that decoding can reach or stop in. */
 export const LAYERS = [
@@ -31,7 +34,9 @@ export const Checksum = {
   Unchecked: 0,
   Right: 1,
   Wrong: 2,
-  /** Only the folded pseudo-header sum is there: the sender left the rest to the hardware (CHECKSUM_PARTIAL). */
+  /**
+   * Only the folded pseudo-header sum is there: the sender left the rest to the hardware (CHECKSUM_PARTIAL).
+   */
   Offloaded: 3,
 } as const
 export type Checksum = (typeof Checksum)[keyof typeof Checksum]
@@ -49,29 +54,39 @@ export const TcpFlag = {
 
 /**
  * Decoded headers of one frame. Every number is meaningful only where its layer was reached: ask `ipVersion`,
- * `hasTransport` and so on first. Offsets count in `bytes`, which belongs to the reader: valid until its next record.
+ * `hasTransport` and so on first. Offsets count in `bytes`, which belongs to the reader: valid until its next
+ * record.
  */
 export class Headers {
   bytes: Uint8Array = new Uint8Array(0)
-  /** The frame's captured bytes are `bytes[start..end)`; in `inner` and `quoted`, `end` is where their own bytes end. */
+  /**
+   * The frame's captured bytes are `bytes[start..end)`; in `inner` and `quoted`, `end` is where their own
+   * bytes end.
+   */
   start = 0
   end = 0
   /**
-   * Offset where the innermost packet decoded into this object ends by its own lengths, and at most at the frame's
-   * original end: behind `end` where the capture cut it (in `quoted`: where the sender of the ICMP error did).
+   * Offset where the innermost packet decoded into this object ends by its own lengths, and at most at the
+   * frame's original end: behind `end` where the capture cut it (in `quoted`: where the sender of the ICMP
+   * error did).
    */
   packetEnd = 0
 
   // Link
   /** Offset of the destination MAC (6 bytes) in Ethernet, or -1; the source MAC follows at +6. */
   macOffset = -1
-  /** The EtherType behind the innermost VLAN tag; 0 in 802.3/LLC without SNAP; RAW and NULL: that of the IP version. */
+  /**
+   * The EtherType behind the innermost VLAN tag; 0 in 802.3/LLC without SNAP; RAW and NULL: that of the IP
+   * version.
+   */
   etherType = 0
   /** Number of 802.1Q/802.1ad tags, and the outermost two VLAN ids (VID, 12 bits). */
   vlanCount = 0
   vlanOuter = 0
   vlanInner = 0
-  /** LINUX_SLL/SLL2: packet type (0 to us, 1 broadcast, 2 multicast, 3 to someone else, 4 sent by us), or -1. */
+  /**
+   * LINUX_SLL/SLL2: packet type (0 to us, 1 broadcast, 2 multicast, 3 to someone else, 4 sent by us), or -1.
+   */
   sllPacketType = -1
   /** LINUX_SLL2: the interface's index, or -1. */
   sllInterfaceIndex = -1
@@ -89,7 +104,10 @@ export class Headers {
   ipOffset = -1
   /** With IPv4 options and IPv6 extension headers. */
   ipHeaderLenBytes = 0
-  /** IPv4 Total Length; IPv6: 40 + Payload Length. As claimed; where the header says 0 (TSO super-packet), the frame's length. */
+  /**
+   * IPv4 Total Length; IPv6: 40 + Payload Length. As claimed; where the header says 0 (TSO super-packet), the
+   * frame's length.
+   */
   ipTotalLenBytes = 0
   /** DSCP and ECN: IPv4 TOS byte, IPv6 Traffic Class. */
   trafficClass = 0
@@ -112,15 +130,20 @@ export class Headers {
   ipChecksum: Checksum = Checksum.Unchecked
 
   // Transport
-  /** The transport header of `protocol` was decoded (not so in fragments behind the first, and in frames cut too short). */
+  /**
+   * The transport header of `protocol` was decoded (not so in fragments behind the first, and in frames cut
+   * too short).
+   */
   hasTransport = false
   transportOffset = -1
-  /** UDP, TCP and SCTP ports; the identifier of an ICMP query stands in both. 0 without a transport header. */
+  /**
+   * UDP, TCP and SCTP ports; the identifier of an ICMP query stands in both. 0 without a transport header.
+   */
   srcPort = 0
   dstPort = 0
   /**
-   * Where the transport's payload begins (without a transport header: the IP payload), and its length up to `packetEnd`:
-   * may be more than was captured, so read at most to `end`. Meaningful from the IP header on.
+   * Where the transport's payload begins (without a transport header: the IP payload), and its length up to
+   * `packetEnd`: may be more than was captured, so read at most to `end`. Meaningful from the IP header on.
    */
   payloadOffset = -1
   payloadLenBytes = 0
@@ -167,21 +190,25 @@ export class Headers {
   tunnelProtocol = 0
   hasInner = false
 
-  // Where decoding stopped. A stop in `inner` is told in the outer object too; one in `quoted` is not: quotes are cut by design.
+  // Where decoding stopped. A stop in `inner` is told in the outer object too; one in `quoted` is not: quotes
+  // are cut by design.
   /**
-   * The layer that could not be decoded whole, or 'none'. What is merely not for us is no stop: an unknown EtherType or
-   * IP protocol, ESP, a later fragment, a payload that the capture cut.
+   * The layer that could not be decoded whole, or 'none'. What is merely not for us is no stop: an unknown
+   * EtherType or IP protocol, ESP, a later fragment, a payload that the capture cut.
    */
   stopLayer: Layer = 'none'
   /**
-   * Offset in the frame (0 = its first byte) of the byte where decoding stopped: the first one missing, or the field
-   * that is malformed; -1 where it did not stop.
+   * Offset in the frame (0 = its first byte) of the byte where decoding stopped: the first one missing, or
+   * the field that is malformed; -1 where it did not stop.
    */
   stopOffset = -1
   /** True where the frame was cut by the capture (snaplen), false where the packet itself is malformed. */
   stopByCapture = false
 
-  /** Forgets the last frame. Resets what tells which layers were reached: each layer's decoder sets all of its fields. */
+  /**
+   * Forgets the last frame. Resets what tells which layers were reached: each layer's decoder sets all of its
+   * fields.
+   */
   begin(bytes: Uint8Array, start: number, end: number, packetEnd: number): void {
     this.bytes = bytes
     this.start = start

@@ -17,7 +17,10 @@ const PACKET_TOO_BIG = 2
 const ECHO_REQUEST_V6 = 128
 const ECHO_REPLY_V6 = 129
 
-/** Fills `out` from the ICMP header at `start` (RFC 792; MTU: RFC 1191, 4); returns where its data begins, or -1 with `out.stopLayer` set. */
+/**
+ * Fills `out` from the ICMP header at `start` (RFC 792; MTU: RFC 1191, 4); returns where its data begins, or
+ * -1 with `out.stopLayer` set.
+ */
 export function decodeIcmp(bytes: Uint8Array, start: number, end: number, out: Headers): number {
   if (end - start < HEADER_LEN) return out.stopShort('icmp', start + HEADER_LEN)
   const type = bytes[start]
@@ -28,7 +31,10 @@ export function decodeIcmp(bytes: Uint8Array, start: number, end: number, out: H
   return start + HEADER_LEN
 }
 
-/** Fills `out` from the ICMPv6 header at `start` (RFC 4443, 2.1); returns where its data begins, or -1 with `out.stopLayer` set. */
+/**
+ * Fills `out` from the ICMPv6 header at `start` (RFC 4443, 2.1); returns where its data begins, or -1 with
+ * `out.stopLayer` set.
+ */
 export function decodeIcmpv6(bytes: Uint8Array, start: number, end: number, out: Headers): number {
   if (end - start < HEADER_LEN) return out.stopShort('icmpv6', start + HEADER_LEN)
   const type = bytes[start]

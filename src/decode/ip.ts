@@ -10,8 +10,9 @@ import { decodeTcp } from './tcp.ts'
 import { decodeUdp } from './udp.ts'
 
 /**
- * Fills `out` from the IP packet of `version` at `start`; returns where the transport's payload begins, or -1 where there
- * is nothing more to decode: `out.stopLayer` tells damage from a later fragment or a protocol that has no decoder.
+ * Fills `out` from the IP packet of `version` at `start`; returns where the transport's payload begins, or -1
+ * where there is nothing more to decode: `out.stopLayer` tells damage from a later fragment or a protocol
+ * that has no decoder.
  */
 export function decodeIp(
   bytes: Uint8Array,
@@ -28,9 +29,13 @@ export function decodeIp(
 }
 
 function decodeTransport(bytes: Uint8Array, start: number, end: number, out: Headers): number {
+  return out.protocol === IpProtocol.Tcp
+    ? decodeTcp(bytes, start, end, out)
+    : decodeOtherTransport(bytes, start, end, out)
+}
+
+function decodeOtherTransport(bytes: Uint8Array, start: number, end: number, out: Headers): number {
   switch (out.protocol) {
-    case IpProtocol.Tcp:
-      return decodeTcp(bytes, start, end, out)
     case IpProtocol.Udp:
       return decodeUdp(bytes, start, end, out)
     case IpProtocol.Icmp:

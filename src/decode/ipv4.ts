@@ -1,4 +1,6 @@
-/** Decodes the IPv4 header; the packet ends where Total Length says, so that Ethernet padding is no payload. */
+/**
+ * Decodes the IPv4 header; the packet ends where Total Length says, so that Ethernet padding is no payload.
+ */
 
 import { u16 } from './big-endian.ts'
 import { Checksum, type Headers } from './headers.ts'
@@ -17,7 +19,10 @@ const DONT_FRAGMENT = 0x4000
 const MORE_FRAGMENTS = 0x2000
 const FRAGMENT_OFFSET = 0x1fff
 
-/** Fills `out` from the IPv4 header at `start` (RFC 791, 3.1); returns where the payload begins, or -1 with `out.stopLayer` set. */
+/**
+ * Fills `out` from the IPv4 header at `start` (RFC 791, 3.1); returns where the payload begins, or -1 with
+ * `out.stopLayer` set.
+ */
 export function decodeIpv4(bytes: Uint8Array, start: number, end: number, out: Headers): number {
   if (end - start < MIN_LEN) return out.stopShort('ipv4', start + MIN_LEN)
   const headerLen = (bytes[start] & 0x0f) * 4

@@ -20,8 +20,9 @@ const OPTION_PAD1 = 0
 const OPTION_JUMBO = 0xc2
 
 /**
- * Fills `out` from the IPv6 header at `start` (RFC 8200, 3 and 4); returns where the payload behind the extension headers
- * begins, or -1 with `out.stopLayer` set. In a later fragment, `protocol` is what the first fragment's payload begins with.
+ * Fills `out` from the IPv6 header at `start` (RFC 8200, 3 and 4); returns where the payload behind the
+ * extension headers begins, or -1 with `out.stopLayer` set. In a later fragment, `protocol` is what the first
+ * fragment's payload begins with.
  */
 export function decodeIpv6(bytes: Uint8Array, start: number, end: number, out: Headers): number {
   if (end - start < HEADER_LEN) return out.stopShort('ipv6', start + HEADER_LEN)
@@ -42,7 +43,8 @@ export function decodeIpv6(bytes: Uint8Array, start: number, end: number, out: H
   out.srcOffset = start + SRC
   out.dstOffset = start + DST
   out.ipChecksum = Checksum.Unchecked
-  // Length 0 is a jumbogram's (RFC 2675) or a super-packet's, which fills the frame; or there really is nothing.
+  // Length 0 is a jumbogram's (RFC 2675) or a super-packet's, which fills the frame; or there really is
+  // nothing.
   let totalLen = HEADER_LEN + payloadLen
   if (payloadLen === 0 && next !== IpProtocol.NoNextHeader) {
     const jumboLen = next === IpProtocol.HopByHop ? jumboPayloadLen(bytes, start + HEADER_LEN, end) : 0
@@ -54,8 +56,9 @@ export function decodeIpv6(bytes: Uint8Array, start: number, end: number, out: H
 }
 
 /**
- * Skips extension headers from `start` on, the first of kind `next` (RFC 8200, 4; AH: RFC 4302, 2); sets `protocol`.
- * Each takes at least 8 bytes, which bounds the walk. Returns where the payload begins, or -1 with `out.stopLayer` set.
+ * Skips extension headers from `start` on, the first of kind `next` (RFC 8200, 4; AH: RFC 4302, 2); sets
+ * `protocol`. Each takes at least 8 bytes, which bounds the walk. Returns where the payload begins, or -1
+ * with `out.stopLayer` set.
  */
 function walkExtensions(bytes: Uint8Array, start: number, end: number, next: number, out: Headers): number {
   let at = start

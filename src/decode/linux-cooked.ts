@@ -16,14 +16,20 @@ const SLL2_PACKET_TYPE = 10
 /** Linux' own protocol number for a frame that begins with an LLC header (ETH_P_802_2). */
 const PROTOCOL_LLC = 0x0004
 
-/** Fills `out` from the LINUX_SLL header at `start`; returns where the payload begins, or -1 with `out.stopLayer` set. */
+/**
+ * Fills `out` from the LINUX_SLL header at `start`; returns where the payload begins, or -1 with
+ * `out.stopLayer` set.
+ */
 export function decodeLinuxSll(bytes: Uint8Array, start: number, end: number, out: Headers): number {
   if (end - start < SLL_LEN) return out.stopShort('linux-sll', start + SLL_LEN)
   out.sllPacketType = u16(bytes, start + SLL_PACKET_TYPE)
   return decodeProtocol(bytes, start + SLL_LEN, end, u16(bytes, start + SLL_PROTOCOL), out)
 }
 
-/** Fills `out` from the LINUX_SLL2 header at `start`; returns where the payload begins, or -1 with `out.stopLayer` set. */
+/**
+ * Fills `out` from the LINUX_SLL2 header at `start`; returns where the payload begins, or -1 with
+ * `out.stopLayer` set.
+ */
 export function decodeLinuxSll2(bytes: Uint8Array, start: number, end: number, out: Headers): number {
   if (end - start < SLL2_LEN) return out.stopShort('linux-sll2', start + SLL2_LEN)
   out.sllInterfaceIndex = i32(bytes, start + SLL2_INTERFACE_INDEX) >>> 0
@@ -31,7 +37,10 @@ export function decodeLinuxSll2(bytes: Uint8Array, start: number, end: number, o
   return decodeProtocol(bytes, start + SLL2_LEN, end, u16(bytes, start + SLL2_PROTOCOL), out)
 }
 
-/** Numbers that are no EtherType are Linux' own (if_ether.h): of these only LLC leads to something that we decode. */
+/**
+ * Numbers that are no EtherType are Linux' own (if_ether.h): of these only LLC leads to something that we
+ * decode.
+ */
 function decodeProtocol(
   bytes: Uint8Array,
   start: number,

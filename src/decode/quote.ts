@@ -1,7 +1,7 @@
 /** Decodes the packet that an ICMP error quotes into `out.quoted`, as far as the quote goes. */
 
 import { i32, u16 } from './big-endian.ts'
-import type { Headers } from './headers.ts'
+import { Checksum, type Headers } from './headers.ts'
 import { decodeIp } from './ip.ts'
 import { IpProtocol } from './numbers.ts'
 import { clearTcpOptions } from './tcp.ts'
@@ -12,9 +12,10 @@ const PORTS_LEN = 4
 const TCP_SEQ = 4
 
 /**
- * Fills `out.quoted` from the bytes behind the ICMP header of `out`; `hasQuoted` says whether there was a whole IP header.
- * RFC 792 asks for 8 bytes of the transport's header only, so the quote keeps its ports where those 4 bytes are there, and
- * TCP's sequence number where 8 are. Tunnels and further quotes inside the quote are left alone.
+ * Fills `out.quoted` from the bytes behind the ICMP header of `out`; `hasQuoted` says whether there was a
+ * whole IP header. RFC 792 asks for 8 bytes of the transport's header only, so the quote keeps its ports
+ * where those 4 bytes are there, and TCP's sequence number where 8 are. Tunnels and further quotes inside the
+ * quote are left alone.
  */
 export function decodeQuote(bytes: Uint8Array, start: number, end: number, out: Headers): void {
   const quoteEnd = Math.min(end, start + quoteLen(bytes, out))
@@ -46,6 +47,7 @@ function keepPorts(bytes: Uint8Array, start: number, end: number, quoted: Header
   quoted.srcPort = u16(bytes, start)
   quoted.dstPort = u16(bytes, start + 2)
   quoted.transportChecksumField = 0
+  quoted.transportChecksum = Checksum.Unchecked
   quoted.udpLengthField = 0
   quoted.tcpSeq = end - start >= TCP_SEQ + 4 ? i32(bytes, start + TCP_SEQ) >>> 0 : 0
   quoted.tcpAck = 0

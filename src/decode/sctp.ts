@@ -6,7 +6,10 @@ import { Checksum, type Headers } from './headers.ts'
 const HEADER_LEN = 12
 const DST_PORT = 2
 
-/** Fills `out` from the SCTP common header at `start` (RFC 9260, 3.1); returns where the chunks begin, or -1 with `out.stopLayer` set. */
+/**
+ * Fills `out` from the SCTP common header at `start` (RFC 9260, 3.1); returns where the chunks begin, or -1
+ * with `out.stopLayer` set.
+ */
 export function decodeSctp(bytes: Uint8Array, start: number, end: number, out: Headers): number {
   if (end - start < HEADER_LEN) return out.stopShort('sctp', start + HEADER_LEN)
   out.hasTransport = true

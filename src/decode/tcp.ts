@@ -23,8 +23,9 @@ const TIMESTAMPS = 8
 const ALIGNED_TIMESTAMPS = 0x0101080a
 
 /**
- * Fills `out` from the TCP header at `start` (RFC 9293, 3.1; options: RFC 7323, RFC 2018); returns where the payload begins,
- * or -1 with `out.stopLayer` set. Damage in the options leaves the fixed header, and the options in front of it, in place.
+ * Fills `out` from the TCP header at `start` (RFC 9293, 3.1; options: RFC 7323, RFC 2018); returns where the
+ * payload begins, or -1 with `out.stopLayer` set. Damage in the options leaves the fixed header, and the
+ * options in front of it, in place.
  */
 export function decodeTcp(bytes: Uint8Array, start: number, end: number, out: Headers): number {
   if (end - start < MIN_LEN) return out.stopShort('tcp', start + MIN_LEN)

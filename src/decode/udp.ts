@@ -9,8 +9,8 @@ const LENGTH = 4
 const CHECKSUM = 6
 
 /**
- * Fills `out` from the UDP header at `start` (RFC 768); returns where the payload begins, or -1 with `out.stopLayer` set.
- * A length that does not fit is malformed, but leaves the ports in place.
+ * Fills `out` from the UDP header at `start` (RFC 768); returns where the payload begins, or -1 with
+ * `out.stopLayer` set. A length that does not fit is malformed, but leaves the ports in place.
  */
 export function decodeUdp(bytes: Uint8Array, start: number, end: number, out: Headers): number {
   if (end - start < HEADER_LEN) return out.stopShort('udp', start + HEADER_LEN)

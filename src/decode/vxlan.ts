@@ -12,8 +12,9 @@ const VNI = 4
 const VNI_IS_VALID = 0x08
 
 /**
- * Fills the tunnel fields of `out` from the VXLAN header at `start` (RFC 7348, 5); returns where the inner frame begins, or -1:
- * with `out.stopLayer` set, or without where the flag that every VXLAN header carries is missing (it is something else).
+ * Fills the tunnel fields of `out` from the VXLAN header at `start` (RFC 7348, 5); returns where the inner
+ * frame begins, or -1: with `out.stopLayer` set, or without where the flag that every VXLAN header carries is
+ * missing (it is something else).
  */
 export function decodeVxlan(bytes: Uint8Array, start: number, end: number, out: Headers): number {
   if (end - start < HEADER_LEN) return out.stopShort('vxlan', start + HEADER_LEN)

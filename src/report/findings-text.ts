@@ -1,7 +1,7 @@
 /** The findings as a list: a sign for the severity, the code, the flow, one sentence, and frames to look at. */
 
 import { groupBy } from './grouping.ts'
-import { harmless, harmlessCopy } from './harmless.ts'
+import { harmless } from './harmless.ts'
 import type { FindingReport, Severity } from './model.ts'
 import type { Palette } from './palette.ts'
 import { pointName } from './path-line.ts'
@@ -34,7 +34,7 @@ export function renderFindings(
   for (const severity of SEVERITIES) {
     const some = findings.filter((it) => it.severity === severity)
     for (const [code, same] of groupBy(some, (it) => it.code)) {
-      for (const finding of same.slice(0, MAX_PER_CODE))
+      for (const finding of harmlessCopy(same.slice(0, MAX_PER_CODE)))
         lines.push(...findingLines(finding, columns, palette))
       if (same.length > MAX_PER_CODE)
         lines.push(restLine(harmless(code), same.slice(MAX_PER_CODE), columns, palette))

@@ -29,6 +29,9 @@ export function renderFlowDetail(report: Report, flow: FlowReport, options: Text
   if (safe.ambiguous > 0) {
     lines.push(...wrapped(`? ${formatCounted(safe.ambiguous, 'packet')} not told apart from others`))
   }
+  if (safe.duplicates > 0) {
+    lines.push(...wrapped(`${formatCounted(safe.duplicates, 'frame')} seen twice at one point, counted once`))
+  }
   if (safe.segmentationDiffers) {
     lines.push(
       ...wrapped(

@@ -70,10 +70,10 @@ export function renderRail(
   for (const latency of latencies) {
     note(`${latency.between.join(' to ')}: ${latencyText(latency)}`, palette.faint)
   }
-  for (const { from, type, code, name, packets } of flow.icmpErrors.filter(
+  for (const { from, type, code, name, mtu, packets } of flow.icmpErrors.filter(
     (it) => it.direction === direction,
   )) {
-    const what = `${name} (type ${type}, code ${code})`
+    const what = `${name} (type ${type}, code ${code}${mtu > 0 ? `, MTU ${mtu}` : ''})`
     note(`✗ ${formatCounted(packets, 'packet')} answered by ${from}: ${what}`, palette.error)
   }
   return lines

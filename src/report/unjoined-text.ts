@@ -27,6 +27,9 @@ export function renderUnjoined(report: Report, columns: number, palette: Palette
     const packets = formatCounted(ambiguous, 'packet')
     rows.push(['ambiguous', `${packets} of ${formatCounted(flows, 'flow')}, not told apart from others`])
   }
+  const duplicates = report.flows.reduce((sum, flow) => sum + flow.duplicates, 0)
+  if (duplicates > 0)
+    rows.push(['duplicates', `${formatCounted(duplicates, 'frame')} seen twice at one point, counted once`])
   const reasonColumns = Math.max(...rows.map(([reason]) => displayWidth(reason)))
   return rows.flatMap(([reason, text]) => {
     const head = `  ${padToWidth(reason, reasonColumns)}  `

@@ -2,7 +2,7 @@
 
 /** Joins byte arrays. */
 export function join(...parts: Uint8Array[]): Uint8Array {
-  return Uint8Array.from(parts.flatMap((part) => [...part]))
+  return new Uint8Array(Buffer.concat(parts))
 }
 
 /** Unsigned fields of 1, 2, 4 or 8 bytes, one behind the other. */

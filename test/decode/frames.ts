@@ -1,4 +1,7 @@
-/** Builds frames byte by byte for the decoder tests: every layer is an array of bytes, checksums are filled in as asked. */
+/**
+ * Builds frames byte by byte for the decoder tests: every layer is an array of bytes, checksums are filled in
+ * as asked.
+ */
 
 export type Bytes = number[]
 

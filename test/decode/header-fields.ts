@@ -1,4 +1,7 @@
-/** Writes decoded headers under tshark's field names, outer, quoted and inner in one list, as `tshark -E occurrence=a` does. */
+/**
+ * Writes decoded headers under tshark's field names, outer, quoted and inner in one list, as `tshark -E
+ * occurrence=a` does.
+ */
 
 import { verifyChecksums } from '../../src/decode/checksum.ts'
 import { formatIpv4, formatIpv6, formatMac } from '../../src/decode/display.ts'

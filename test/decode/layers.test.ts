@@ -1,4 +1,7 @@
-/** Inline bytes for what tshark cannot be asked about: offsets, quotes, tunnels inside of tunnels, super-packets. */
+/**
+ * Inline bytes for what tshark cannot be asked about: offsets, quotes, tunnels inside of tunnels,
+ * super-packets.
+ */
 
 import { expect, test } from 'vitest'
 import { decoded, stopOf } from './decode.ts'

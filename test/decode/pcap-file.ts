@@ -1,4 +1,7 @@
-/** Classic pcap files for the decoder tests, written and read in the plainest way: no part of the program under test. */
+/**
+ * Classic pcap files for the decoder tests, written and read in the plainest way: no part of the program
+ * under test.
+ */
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'

@@ -1,4 +1,7 @@
-/** What holds for every frame, however damaged: no throw, no read outside, no end too far, nothing left of the frame before. */
+/**
+ * What holds for every frame, however damaged: no throw, no read outside, no end too far, nothing left of the
+ * frame before.
+ */
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -50,7 +53,7 @@ const anyFrame = fc.oneof({ weight: 1, arbitrary: randomFrame }, { weight: 4, ar
 function decodePoisoned(frame: Frame, poison: number, headers = new Headers()): Headers {
   const start = 40
   const end = start + frame.bytes.length
-  const bytes = new Uint8Array(end + 70_000).fill(poison)
+  const bytes = new Uint8Array(end + 300).fill(poison)
   bytes.set(frame.bytes, start)
   decodeFrame(bytes, start, end, frame.linkType, frame.originalLenBytes, headers)
   return headers
@@ -154,7 +157,7 @@ test('bytes outside of the frame make no difference, and every offset lies insid
       expect(meaningful(decodePoisoned(frame, 0x45))).toEqual(fields)
       expectInside(zeros)
     }),
-    { numRuns: 4000 },
+    { numRuns: 2000 },
   )
 })
 
@@ -166,7 +169,7 @@ test('headers that are used again say the same as fresh ones', () => {
       decodePoisoned(frame, 0, used)
       expect(meaningful(used)).toEqual(meaningful(decodePoisoned(frame, 0)))
     }),
-    { numRuns: 4000 },
+    { numRuns: 2000 },
   )
 })
 

@@ -1,4 +1,7 @@
-/** Frames of every protocol that we decode, by link type: tshark's opinion on each is compared, and mutations start here. */
+/**
+ * Frames of every protocol that we decode, by link type: tshark's opinion on each is compared, and mutations
+ * start here.
+ */
 
 import type { Bytes } from './frames.ts'
 import {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { FlowReport } from '../../src/report/model.ts'
 import { paletteFor } from '../../src/report/palette.ts'
 import { renderPathLines } from '../../src/report/path-line.ts'
-import { flow, masqueraded, report, translation, way } from './scenarios.ts'
+import { flow, loss, masqueraded, report, translation, way } from './scenarios.ts'
 
 const A = '10.0.0.1:1000'
 const B = '10.0.0.2:80'
@@ -51,11 +51,7 @@ test('the TTL falls in the direction of travel, and both directions may differ',
 
 test('losses in both directions, and where no gap can hold them', () => {
   const lost = through(1, 'a b', {
-    lost: [
-      { direction: 'forward', between: ['a', 'b'], packets: 3 },
-      { direction: 'reverse', between: ['b', 'a'], packets: 1200 },
-      { direction: 'reverse', between: ['x', 'y'], packets: 2 },
-    ],
+    lost: [loss('forward', 'a b', 3), loss('reverse', 'b a', 1200), loss('reverse', 'x y', 2)],
   })
   expect(pathOf([lost], ['a', 'b'])).toEqual([
     'a ──✗ 3 lost → 1,200 lost ←── b',

@@ -1,10 +1,12 @@
 /** Reports made by hand in the likeness of the recorded scenarios. */
 
 import type {
+  DirectionName,
   DirectionReport,
   Endpoint,
   FindingReport,
   FlowReport,
+  LossReport,
   Report,
   Station,
   TranslationReport,
@@ -37,6 +39,11 @@ export function translation(
   return { kind, between: [near, far], from: end(from), to: end(to) }
 }
 
+export function loss(direction: DirectionName, between: string, packets: number): LossReport {
+  const [near, far] = between.split(' ')
+  return { direction, between: [near, far], packets, frames: { point: near, frames: [4, 5, 6] } }
+}
+
 export function flow(
   id: number,
   forward: DirectionReport,
@@ -64,6 +71,7 @@ export function flow(
     segmentationDiffers: false,
     ambiguous: 0,
     dnsNames: [],
+    duplicates: 0,
     ...more,
   }
 }
@@ -291,7 +299,7 @@ export const forwardDrop = report(
       {
         state: 'syn-only',
         rttNs: null,
-        lost: [{ direction: 'forward', between: ['bridge', 'uplink'], packets: 3 }],
+        lost: [loss('forward', 'bridge uplink', 3)],
         retransmissions: { forward: 2, reverse: 0 },
       },
     ),
@@ -314,10 +322,11 @@ export const lossyDownload = report(
   HOST,
   [
     masqueraded(1, 51320, 51320, {
-      lost: [{ direction: 'reverse', between: ['uplink', 'bridge'], packets: 91 }],
+      lost: [loss('reverse', 'uplink bridge', 91)],
       retransmissions: { forward: 0, reverse: 88 },
       unseen: [{ direction: 'forward', point: 'veth', packets: 2 }],
       ambiguous: 3,
+      duplicates: 7,
       forward: { ...masqueraded(1, 51320).forward, packets: 1204, bytes: 81_123 },
     }),
   ],
@@ -364,6 +373,8 @@ export const udpAndPing = report(HOST, [
         type: 11,
         code: 0,
         name: 'time to live exceeded in transit',
+        mtu: 0,
+        frames: { veth: [2] },
         packets: 1,
       },
     ],
@@ -375,7 +386,7 @@ export const manyFlows = report(
   Array.from({ length: 150 }, (_, i) =>
     i === 120
       ? masqueraded(121, 50120, 50120, {
-          lost: [{ direction: 'forward', between: ['veth', 'bridge'], packets: 1 }],
+          lost: [loss('forward', 'veth bridge', 1)],
         })
       : masqueraded(i + 1, 50_000 + i),
   ),
