@@ -1,7 +1,7 @@
 /** The findings as a list: a sign for the severity, the code, the flow, one sentence, and frames to look at. */
 
 import { groupBy } from './grouping.ts'
-import { harmless } from './harmless.ts'
+import { harmless, harmlessCopy } from './harmless.ts'
 import type { FindingReport, Severity } from './model.ts'
 import type { Palette } from './palette.ts'
 import { pointName } from './path-line.ts'

@@ -79,7 +79,7 @@ export function narrowCells(flow: FlowReport, style: CellStyle, width: number): 
     if (displayWidth(`${way.at(-1)!}  ${where}`) <= width) way.push(`${way.pop()!}  ${palette.faint(where)}`)
     else way.push(...wrapText(`     ${where}`, width, '     ').map(palette.faint))
   })
-  way.push(...packPieces(ttlTexts(flow, palette, 'TTL '), width, ' ', '    '))
+  way.push(...packPieces(ttlTexts(flow, palette, 'TTL ', width - '    → 255 at '.length), width, ' ', '    '))
   way.push(...noteLines(flow, style, width))
   const losses = flow.lost.map(
     (loss) => `✗ ${formatCount(loss.packets)} lost ${arrow(loss.direction)} ${renderPoints(loss.between)}`,
@@ -119,14 +119,16 @@ export function isBeforeAll(flow: FlowReport, { between }: TranslationReport): b
 }
 
 /** `64`, then `→ 63 at uplink` for each change. */
-function ttlTexts(flow: FlowReport, palette: Palette, label = ''): string[] {
+function ttlTexts(flow: FlowReport, palette: Palette, label = '', nameColumns = 32): string[] {
   const forward = flow.forward.path.length > 0
   const path = forward ? flow.forward.path : flow.reverse.path
   if (path.length === 0) return [`${label}–`]
   const texts = [`${label}${forward ? '' : '← '}${path[0].ttl}`]
   for (let i = 1; i < path.length; i++) {
     if (path[i].ttl === path[i - 1].ttl) continue
-    texts.push(`→ ${palette.change(String(path[i].ttl))} ${palette.faint(`at ${stationName(path, i)}`)}`)
+    texts.push(
+      `→ ${palette.change(String(path[i].ttl))} ${palette.faint(`at ${cutToWidth(stationName(path, i), nameColumns)}`)}`,
+    )
   }
   return texts
 }
@@ -174,7 +176,8 @@ function noteLines(flow: FlowReport, { palette, path }: CellStyle, width: number
   const route = routeOf(flow)
   const key = routeKey(route)
   if (key !== routeKey(path.usual)) {
-    notes.push(`${path.ways.has(key) ? 'via' : 'only at'} ${renderPoints(route)}`)
+    const whole = path.ways.has(key)
+    notes.push(`${!whole ? 'only at' : route.length === 1 ? 'at' : 'via'} ${renderPoints(route)}`)
   }
   const back = flow.reverse.path.map((station) => station.point)
   if (flow.forward.path.length > 0 && back.some((point) => !route.includes(point))) {

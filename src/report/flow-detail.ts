@@ -9,7 +9,7 @@ import { arrow } from './path-line.ts'
 import { formatBytes, formatCounted, formatDurationNs, isNumeral } from './quantities.ts'
 import { renderRail } from './rail.ts'
 import { MIN_COLUMNS, type TextOptions } from './text.ts'
-import { wrapText } from './width.ts'
+import { cutToWidth, wrapText } from './width.ts'
 
 const MAX_NAMES = 10
 
@@ -20,7 +20,10 @@ export function renderFlowDetail(report: Report, flow: FlowReport, options: Text
   const safe = harmlessCopy(flow)
   const wrapped = (text: string): string[] => wrapText(`  ${text}`, columns, '    ')
   const [client, server] = renderEnds(safe.client, safe.server, safe.protocol)
-  const lines = [palette.heading(`Flow ${safe.id}`) + palette.faint(`  ${factsOf(safe).join(' · ')}`)]
+  const lines = [
+    palette.heading(`Flow ${safe.id}`) +
+      palette.faint(cutToWidth(`  ${factsOf(safe).join(' · ')}`, columns - 24)),
+  ]
   lines.push(...wrapped(`${client} → ${server}`))
   if (safe.dnsNames.length > 0) {
     const more = safe.dnsNames.length > MAX_NAMES ? `, … ${safe.dnsNames.length - MAX_NAMES} more` : ''

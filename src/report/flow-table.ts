@@ -83,22 +83,34 @@ function headCells(head: readonly string[]): Cell[] {
   return head.map((text) => [text])
 }
 
-/** Draws rows, the first of them the head. */
+/**
+ * Draws rows, the first of them the head, with a rule between two of them. The table gets each line as a row of its
+ * own: cli-table3 cuts the whole text of a cell again for each of its lines, which takes seconds for long ones.
+ */
 function drawTable(rows: Cell[][], palette: Palette): string[] {
-  const table = new Table({
-    chars: { ...NO_FRAME, mid: '─', 'mid-mid': '┼', middle: '│' },
-    style: { head: [], border: [], 'padding-left': 1, 'padding-right': 1 },
+  const widths = rows[0].map((_, column) => columnWidth(rows, column) + 2)
+  const table = new Table({ chars: NO_FRAME, colWidths: widths, style: { head: [], border: [] } })
+  const heights = rows.map((cells) => Math.max(...cells.map((cell) => cell.length)))
+  rows.forEach((cells, row) => {
+    const paint = row === 0 ? palette.heading : (text: string) => text
+    for (let i = 0; i < heights[row]; i++) table.push(cells.map((cell) => paint(cell[i] ?? '')))
   })
-  for (const cells of rows) table.push(cells.map((cell) => cell.join('\n')))
-  return table
-    .toString()
-    .split('\n')
-    .map((line) =>
-      line.startsWith('─') ? palette.faint(line) : line.replaceAll('│', palette.faint('│')).trimEnd(),
-    )
+  const lines = table.toString().split('\n')
+  const rule = palette.faint(widths.map((width) => '─'.repeat(width)).join('┼'))
+  const bar = palette.faint('│')
+  let next = 0
+  return heights.flatMap((height, row) => {
+    const drawn = lines.slice(next, next + height).map((line) => line.replaceAll('│', bar).trimEnd())
+    next += height
+    return row === 0 ? drawn : [rule, ...drawn]
+  })
 }
 
+/** No lines but those between two columns. */
 const NO_FRAME = {
+  middle: '│',
+  mid: '',
+  'mid-mid': '',
   top: '',
   'top-mid': '',
   'top-left': '',

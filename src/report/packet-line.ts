@@ -9,8 +9,9 @@ import { pointName } from './path-line.ts'
 import { formatDurationNs, isNumeral } from './quantities.ts'
 import { cutToWidth, displayWidth, padToWidth } from './width.ts'
 
-const TIME_COLUMNS = 10
-const SUMMARY_COLUMNS = 24
+const TIME_COLUMNS = 8
+const SUMMARY_COLUMNS = 28
+const MIN_SUMMARY_COLUMNS = 8
 
 export interface PacketLineOptions {
   /** Width of the terminal; lines are shortened to it step by step. Infinity where the output is no terminal. */
@@ -20,8 +21,9 @@ export interface PacketLineOptions {
   flowFirstNs: string
 }
 
-/** How much of the way is told: every point and address · every point · only the points at which something changes. */
-type Detail = 'all' | 'points' | 'changes'
+/** How much of the way is told, from every point and address down to its two ends. */
+const DETAILS = ['addresses', 'points', 'changes', 'ends'] as const
+type Detail = (typeof DETAILS)[number]
 
 /** Renders one journey as a line without its newline. */
 export function renderPacketLine(journey: JourneyReport, options: PacketLineOptions): string {
@@ -30,62 +32,70 @@ export function renderPacketLine(journey: JourneyReport, options: PacketLineOpti
   const first = sightings[0]
   const time = first === undefined ? '' : elapsed(options.flowFirstNs, first.timeNs)
   const arrow = journey.direction === 'forward' ? '→' : '←'
-  const resent = journey.retransmission ? palette.warning('↻') : ' '
-  const summary = padToWidth(cutToWidth(harmless(journey.summary), SUMMARY_COLUMNS), SUMMARY_COLUMNS)
-  const head = `${palette.faint(time.padStart(TIME_COLUMNS))} ${arrow}${resent} ${summary}`
+  const sign = `${arrow}${journey.retransmission ? palette.warning('↻') : ' '}`
+  const head = `${palette.faint(time.padStart(TIME_COLUMNS))} ${sign}`
   const duration = sightings.length < 2 ? '' : elapsed(first.timeNs, sightings.at(-1)!.timeNs)
-  const tail = [duration === '' ? '' : palette.faint(duration), outcomeText(journey, palette)].filter(
-    (it) => it !== '',
-  )
-  let line = ''
-  for (const detail of ['all', 'points', 'changes'] as const) {
-    line = [head, wayText(journey, detail, palette), ...tail].join('  ')
+  const tail = [palette.faint(duration), outcomeText(journey, palette)]
+  const summary = harmless(journey.summary)
+  const lineOf = (detail: Detail, summaryColumns: number): string => {
+    const what = padToWidth(cutToWidth(summary, summaryColumns), summaryColumns)
+    return [`${head} ${what}`, wayText(journey, detail, palette), ...tail]
+      .filter((it) => it !== '')
+      .join('  ')
+  }
+  for (const detail of DETAILS) {
+    const line = lineOf(detail, SUMMARY_COLUMNS)
     if (displayWidth(line) <= options.columns) return line
   }
+  // What became of the packet counts for more than its numbers.
+  const excess = displayWidth(lineOf('ends', SUMMARY_COLUMNS)) - options.columns
+  const line = lineOf('ends', Math.max(MIN_SUMMARY_COLUMNS, SUMMARY_COLUMNS - excess))
+  if (displayWidth(line) <= options.columns) return line
   return cutToWidth(stripVTControlCharacters(line), options.columns)
 }
 
-function wayText(
-  { sightings, protocol, direction }: JourneyReport,
-  detail: Detail,
-  palette: Palette,
-): string {
+function wayText(journey: JourneyReport, detail: Detail, palette: Palette): string {
+  const stations = journey.sightings
+  const shown = stations.filter((_, i) => isShown(journey, i, detail))
   let way = ''
-  let skipped = false
-  sightings.forEach((sighting, i) => {
-    const before = sightings[i - 1]
-    const after = sightings[i + 1]
-    const changes = before === undefined ? [] : rewritesOf(before, sighting, protocol, direction, detail)
-    const ttlMoved = before === undefined || before.ttl !== sighting.ttl
-    const changed = ttlMoved || changes.length > 0
-    const changesNext =
-      after === undefined ||
-      after.ttl !== sighting.ttl ||
-      rewritesOf(sighting, after, '', direction, detail).length > 0
-    if (detail === 'changes' && !changed && !changesNext) {
-      skipped = true
+  shown.forEach((sighting, i) => {
+    const before = shown[i - 1]
+    if (before === undefined) {
+      way = `${pointName(sighting.point)} ${sighting.ttl}`
       return
     }
-    const rail = changes.length === 0 ? palette.faint('──') : palette.change(`─${changes.join(' ')}─`)
-    if (before !== undefined) way += skipped ? ' … ' : ` ${rail} `
-    skipped = false
-    way += pointName(sighting.point)
-    if (ttlMoved) way += ` ${before === undefined ? sighting.ttl : palette.change(String(sighting.ttl))}`
+    const rewrites = rewritesOf(before, sighting, journey, detail)
+    const skipped = stations.indexOf(sighting) - stations.indexOf(before) > 1
+    const rail =
+      rewrites.length === 0 ? palette.faint(skipped ? '…' : '──') : palette.change(`─${rewrites.join(' ')}─`)
+    const ttl = before.ttl === sighting.ttl ? '' : ` ${palette.change(String(sighting.ttl))}`
+    way += ` ${rail} ${pointName(sighting.point)}${ttl}`
   })
   return way
+}
+
+/** The two ends of a way are always shown; at detail `changes` also both sides of each change. */
+function isShown(journey: JourneyReport, index: number, detail: Detail): boolean {
+  const { sightings } = journey
+  if (index === 0 || index === sightings.length - 1) return true
+  if (detail !== 'changes') return detail !== 'ends'
+  const changes = (from: number): boolean =>
+    sightings[from].ttl !== sightings[from + 1].ttl ||
+    rewritesOf(sightings[from], sightings[from + 1], journey, detail).length > 0
+  return changes(index - 1) || changes(index)
 }
 
 function rewritesOf(
   before: SightingReport,
   sighting: SightingReport,
-  protocol: string,
-  direction: string,
+  { protocol, direction }: JourneyReport,
   detail: Detail,
 ): string[] {
   const rewrites: string[] = []
   const add = (kind: string, side: 'src' | 'dst'): void => {
     if (sameEndpoint(before[side], sighting[side])) return
-    rewrites.push(detail === 'all' ? `${kind} ${harmless(renderEndpoint(sighting[side], protocol))}` : kind)
+    const address = detail === 'addresses' ? ` ${harmless(renderEndpoint(sighting[side], protocol))}` : ''
+    rewrites.push(kind + address)
   }
   // The reply to a rewritten source has a rewritten destination, and the other way round.
   add(direction === 'forward' ? 'SNAT' : 'DNAT', 'src')
@@ -101,12 +111,10 @@ function outcomeText({ outcome, lostBetween, answeredBy }: JourneyReport, palett
       return palette.error(
         lostBetween === undefined ? '✗ lost' : `✗ lost before ${pointName(lostBetween[1])}`,
       )
-    case 'answered':
-      return palette.error(
-        answeredBy === undefined
-          ? '✗ answered by an ICMP error'
-          : `✗ ${harmless(answeredBy.name)}, says ${harmless(answeredBy.from)}`,
-      )
+    case 'answered': {
+      if (answeredBy === undefined) return palette.error('✗ answered by an ICMP error')
+      return palette.error(`✗ ${harmless(answeredBy.name)}, says ${harmless(answeredBy.from)}`)
+    }
     default:
       return palette.warning(`? ${harmless(outcome)}`)
   }

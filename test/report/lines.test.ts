@@ -83,26 +83,27 @@ describe('--packets', () => {
       journey({ outcome: 'unseen', sightings: [] }),
     ].map((it) => renderPacketLine(it, options))
     expect(lines.join('\n')).toMatchInlineSnapshot(`
-      "   1.00 ms →  S seq 1392019128 len 0    container 64 ── veth ── bridge ─SNAT 192.168.78.100:47276─ uplink 63  31.2 µs
-         1.26 ms ←↻ SA seq 4 len 0            uplink 63 ─SNAT 172.17.0.3:47276─ bridge 62 ── veth ── container  0 ns
-         1.00 ms →  S seq 1392019128 len 0    container 64 ── veth ── bridge  2.04 µs  ✗ lost before uplink
-         1.00 ms →  S seq 1392019128 len 0    container 64 ── veth ── bridge ─SNAT 192.168.78.100:47276─ uplink 63  31.2 µs  ✗ time exceeded, says 172.17.0.1
-         1.00 ms →  S seq 1392019128 len 0    container 64  ? ambiguous
-                 →  S seq 1392019128 len 0      ? unseen"
+      " 1.00 ms →  S seq 1392019128 len 0        container 64 ── veth ── bridge ─SNAT 192.168.78.100:47276─ uplink 63  31.2 µs
+       1.26 ms ←↻ SA seq 4 len 0                uplink 63 ─SNAT 172.17.0.3:47276─ bridge 62 ── veth ── container  0 ns
+       1.00 ms →  S seq 1392019128 len 0        container 64 ── veth ── bridge  2.04 µs  ✗ lost before uplink
+       1.00 ms →  S seq 1392019128 len 0        container 64 ── veth ── bridge ─SNAT 192.168.78.100:47276─ uplink 63  31.2 µs  ✗ time exceeded, says 172.17.0.1
+       1.00 ms →  S seq 1392019128 len 0        container 64  ? ambiguous
+               →  S seq 1392019128 len 0        ? unseen"
     `)
   })
 
   test('is shortened step by step', () => {
-    const lines = [200, 100, 85, 60].map((columns) => renderPacketLine(journey(), { ...options, columns }))
+    const widths = [200, 100, 85, 60]
+    const lines = widths.map((columns) => renderPacketLine(journey(), { ...options, columns }))
     expect(lines.join('\n')).toMatchInlineSnapshot(`
-      "   1.00 ms →  S seq 1392019128 len 0    container 64 ── veth ── bridge ─SNAT 192.168.78.100:47276─ uplink 63  31.2 µs
-         1.00 ms →  S seq 1392019128 len 0    container 64 ── veth ── bridge ─SNAT─ uplink 63  31.2 µs
-         1.00 ms →  S seq 1392019128 len 0    container 64 … bridge ─SNAT─ uplink 63  31.2…
-         1.00 ms →  S seq 1392019128 len 0    container 64 … brid…"
+      " 1.00 ms →  S seq 1392019128 len 0        container 64 ── veth ── bridge ─SNAT 192.168.78.100:47276─ uplink 63  31.2 µs
+       1.00 ms →  S seq 1392019128 len 0        container 64 ── veth ── bridge ─SNAT─ uplink 63  31.2 µs
+       1.00 ms →  S seq 1392019128 len 0        container 64 ─SNAT─ uplink 63  31.2 µs
+       1.00 ms →  S seq 1…  container 64 ─SNAT─ uplink 63  31.2 µs"
     `)
-    expect(lines.map(displayWidth)).toEqual(
-      lines.map((line, i) => Math.min(displayWidth(line), [200, 100, 85, 60][i])),
-    )
+    lines.forEach((line, i) => {
+      expect(displayWidth(line)).toBeLessThanOrEqual(widths[i])
+    })
   })
 
   test('colour only where it is asked for', () => {

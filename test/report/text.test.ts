@@ -224,8 +224,9 @@ test('losses, unseen and undecided packets, damaged input', () => {
            │ ✗ 91 lost ← uplink ── bridge                 │ RTT 84.2 µs
 
     Not joined
-      unseen     veth 2 (on their way, but not captured there)
-      ambiguous  3 packets of 1 flow, not told apart from others
+      unseen      veth 2 (on their way, but not captured there)
+      ambiguous   3 packets of 1 flow, not told apart from others
+      duplicates  7 frames seen twice at one point, counted once
 
     Warnings
       ▲ lossy/veth.pcap.gz: gzip data ends early at byte 482113; 1188 records kept
