@@ -6,6 +6,7 @@ import { CHUNK_BYTES, openCapture } from './open-capture.ts'
 import { FilePoints, MAX_POINTS, NO_POINT, PointList } from './points.ts'
 import type { CaptureDamage, RecordReader } from './reader.ts'
 import { CaptureRecord, Epoch, type Point, type PointIndex } from './record.ts'
+import { Tournament } from './tournament.ts'
 
 /** Captures read at once: each holds a file descriptor and buffers. */
 export const MAX_INPUTS = 200
@@ -51,10 +52,7 @@ export class MergedRecords {
   unassigned = 0
   private readonly list = new PointList()
   private readonly lanes: Lane[] = []
-  /** By lane: the time of its head, Infinity when it has ended. */
-  private heads = new Float64Array(0)
-  /** Tournament over `heads`: at 1… the loser of each match, at 0 the winner, whose record was given out last. */
-  private tree: Int32Array = new Int32Array(0)
+  private tournament = new Tournament(0)
   private started = false
   private waiting: Lane | null = null
 
@@ -83,15 +81,15 @@ export class MergedRecords {
 
   /** True: `record` and `point` are the next ones. */
   advance(): boolean {
-    const { tree } = this
+    if (this.done) return false
+    const { tournament } = this
     if (this.started) {
-      const last = tree[0]
-      if (!this.pull(this.lanes[last], last)) return false
-      this.replay(last)
+      if (!this.pull(tournament.winner)) return false
+      tournament.replay()
     }
     this.started = true
-    const winner = tree[0]
-    if (this.heads[winner] === Number.POSITIVE_INFINITY) return this.finish()
+    const { winner } = tournament
+    if (tournament.heads[winner] === Number.POSITIVE_INFINITY) return this.finish()
     this.give(this.lanes[winner])
     return true
   }
@@ -136,17 +134,19 @@ export class MergedRecords {
       else this.lanes.push(new Lane(result, new FilePoints(this.list, input, result.interfaces)))
     })
     if (this.lanes.length === 0) throw new HoptraceError(this.failures[0]?.message ?? 'no input')
-    this.heads = new Float64Array(this.lanes.length)
+    this.tournament = new Tournament(this.lanes.length)
     for (let i = 0; i < this.lanes.length; i++) {
-      while (!this.pull(this.lanes[i], i)) await this.fill()
+      while (!this.pull(i)) await this.fill()
     }
-    this.tree = tournament(this.heads)
+    this.tournament.begin()
     // No record, or none with a time: simple packets of pcapng.
     if (Number.isNaN(this.epoch.seconds)) this.epoch.seconds = 0
   }
 
   /** Brings the next record to the head of a lane, or its end; false where the lane has to be filled first. */
-  private pull(lane: Lane, index: number): boolean {
+  private pull(index: number): boolean {
+    const lane = this.lanes[index]
+    const { heads } = this.tournament
     const { reader, filePoints } = lane
     for (;;) {
       if (!reader.advance()) {
@@ -155,8 +155,8 @@ export class MergedRecords {
           filePoints.noteDrops()
           return false
         }
-        if (this.heads[index] !== Number.POSITIVE_INFINITY) this.end(lane)
-        this.heads[index] = Number.POSITIVE_INFINITY
+        this.end(lane)
+        heads[index] = Number.POSITIVE_INFINITY
         return true
       }
       const { timeNs } = reader.record
@@ -171,26 +171,9 @@ export class MergedRecords {
       lane.headPoint = pointIndex
       // Known before the record is given out: what has not begun yet cannot have lost anything.
       if (!(timeNs >= point.firstNs)) point.firstNs = timeNs
-      this.heads[index] = timeNs
+      heads[index] = timeNs
       return true
     }
-  }
-
-  /** Plays the matches of a lane whose head has changed again, from its leaf up: as many as log2 of the lanes. */
-  private replay(lane: number): void {
-    const { heads, tree } = this
-    let winner = lane
-    let winnerNs = heads[lane]
-    for (let node = (lane + tree.length) >> 1; node > 0; node >>= 1) {
-      const rival = tree[node]
-      const rivalNs = heads[rival]
-      if (rivalNs < winnerNs || (rivalNs === winnerNs && rival < winner)) {
-        tree[node] = winner
-        winner = rival
-        winnerNs = rivalNs
-      }
-    }
-    tree[0] = winner
   }
 
   private give(lane: Lane): void {
@@ -218,7 +201,7 @@ export class MergedRecords {
   }
 
   private finish(): false {
-    if (!this.done && this.unassigned > 0) {
+    if (this.list.refused > 0) {
       this.warnings.push(
         `more than ${MAX_POINTS} points: the ${this.unassigned} records of the others were left out`,
       )
@@ -226,23 +209,6 @@ export class MergedRecords {
     this.done = true
     return false
   }
-}
-
-/** The losers' tree of a first round; equal heads are won by the lane in front. */
-function tournament(heads: Float64Array): Int32Array {
-  const count = heads.length
-  const tree = new Int32Array(count)
-  const winners = new Int32Array(2 * count)
-  for (let lane = 0; lane < count; lane++) winners[count + lane] = lane
-  for (let node = count - 1; node > 0; node--) {
-    const left = winners[2 * node]
-    const right = winners[2 * node + 1]
-    const leftWins = heads[left] < heads[right] || (heads[left] === heads[right] && left < right)
-    winners[node] = leftWins ? left : right
-    tree[node] = leftWins ? right : left
-  }
-  tree[0] = winners[1]
-  return tree
 }
 
 function failureOf(input: CaptureInput, error: unknown): InputFailure {

@@ -2,28 +2,21 @@
 
 import { HoptraceError } from '../errors.ts'
 import type { ByteWindow } from './byte-window.ts'
+import {
+  Block,
+  EMPTY_BLOCK_BYTES,
+  isFrameOfWireshark,
+  isPacketBlock,
+  isRead,
+  minimumBytes,
+} from './pcapng-blocks.ts'
 import { readDrops, readInterfaceOptions, readNames } from './pcapng-options.ts'
 import { type CaptureInterface, MAX_RECORD_BYTES, RecordReader } from './reader.ts'
 import type { Epoch } from './record.ts'
 import type { TickClock } from './tick-clock.ts'
 
-/** Block types (draft-ietf-opsawg-pcapng, section 4). */
-const Block = {
-  SectionHeader: 0x0a0d0d0a,
-  InterfaceDescription: 1,
-  ObsoletePacket: 2,
-  SimplePacket: 3,
-  NameResolution: 4,
-  InterfaceStatistics: 5,
-  EnhancedPacket: 6,
-  JournalExport: 9,
-  Custom: 0xbad,
-  CustomNotCopied: 0x40000bad,
-} as const
-
 const BYTE_ORDER_MAGIC = 0x1a2b3c4d
 const BYTE_ORDER_MAGIC_SWAPPED = 0x4d3c2b1a
-const EMPTY_BLOCK_BYTES = 12
 /** The largest block that is held: a record and its options. */
 const MAX_BLOCK_BYTES = MAX_RECORD_BYTES + (1 << 20)
 /** Interfaces over all sections: concatenated ring files have thousands, a damaged file could have millions. */
@@ -72,8 +65,7 @@ export class PcapngReader extends RecordReader {
       if (type === Block.SectionHeader && !this.takeByteOrder()) return false
       const { littleEndian } = this
       const length = view.getUint32(pos + 4, littleEndian)
-      const isPacket =
-        type === Block.EnhancedPacket || type === Block.SimplePacket || type === Block.ObsoletePacket
+      const isPacket = isPacketBlock(type)
       if (length % 4 !== 0 || length < minimumBytes(type)) {
         return this.stop(`damaged: a block of type ${type} claims ${length} bytes, at`)
       }
@@ -241,34 +233,5 @@ export class PcapngReader extends RecordReader {
 
   private mismatch(length: number, trailer: number, offset?: number): false {
     return this.stop(`damaged: a block's length is ${length} in front and ${trailer} behind it, at`, offset)
-  }
-}
-
-/** Whether anything is read of a block of this type; all others are stepped over unseen. */
-function isRead(type: number): boolean {
-  return (type >= Block.InterfaceDescription && type <= Block.EnhancedPacket) || type === Block.SectionHeader
-}
-
-/** Whether Wireshark shows this block as a frame, so that it counts in `frame.number`, although it is no packet. */
-function isFrameOfWireshark(type: number): boolean {
-  return type === Block.Custom || type === Block.CustomNotCopied || type === Block.JournalExport
-}
-
-/** Length of a block with all its fixed fields and no data, in bytes. */
-function minimumBytes(type: number): number {
-  switch (type) {
-    case Block.EnhancedPacket:
-    case Block.ObsoletePacket:
-      return 32
-    case Block.SectionHeader:
-      return 28
-    case Block.InterfaceStatistics:
-      return 24
-    case Block.InterfaceDescription:
-      return 20
-    case Block.SimplePacket:
-      return 16
-    default:
-      return EMPTY_BLOCK_BYTES
   }
 }

@@ -21,12 +21,17 @@ const SLL2_INDEX_END = 8
 /** The list of points, and the names that are taken. */
 export class PointList {
   readonly points: Point[] = []
+  /** Times that a point could not be made. */
+  refused = 0
   private readonly taken = new Set<string>()
 
   /** A new point, or `NO_POINT` where there are too many. A name that is taken gets `#2`, `#3`, … */
   add(name: string, source: string, linkType: number): PointIndex {
     const index = this.points.length
-    if (index >= MAX_POINTS) return NO_POINT
+    if (index >= MAX_POINTS) {
+      this.refused++
+      return NO_POINT
+    }
     const wanted = displayText(name, NAME_CHARACTERS)
     let unique = wanted
     for (let n = 2; this.taken.has(unique); n++) unique = `${wanted}#${n}`
@@ -97,7 +102,9 @@ export class FilePoints {
     this.describe()
     for (let i = 0; i < this.interfaces.length; i++) {
       const { linkType } = this.interfaces[i]
-      if (linkType === LinkType.LinuxSll2 && this.cooked[i] === undefined) this.add(this.nameOf(i), linkType)
+      if (linkType === LinkType.LinuxSll2 && this.cooked[i] === undefined) {
+        this.byInterface[i] = this.add(this.nameOf(i), linkType)
+      }
     }
     this.noteDrops()
     for (const index of this.own) this.list.points[index].ended = true

@@ -4,6 +4,7 @@ import type { CaptureRecord, Point, PointIndex } from '../capture/record.ts'
 import { dnsQuestionName } from '../decode/dns.ts'
 import { type Headers, TcpFlag } from '../decode/headers.ts'
 import { AddressTable } from './addresses.ts'
+import { Coverage } from './coverage.ts'
 import { type DirectionIndex, FlowTable, Seen } from './flows.ts'
 import { IcmpErrors } from './icmp-errors.ts'
 import { Identity, Protocol } from './identity.ts'
@@ -11,7 +12,8 @@ import { LatencyTable } from './latency.ts'
 import { type LegIndex, LegTable } from './legs.ts'
 import { Match, Matcher, sequenceLength } from './matcher.ts'
 import { NotJoined, reasonNotJoined } from './not-joined.ts'
-import { MAX_STATIONS, PatternFlag, PatternTable } from './patterns.ts'
+import { PatternTable } from './patterns.ts'
+import { type FinishedJourney, Tally } from './tally.ts'
 import { JourneyFlag, type JourneySlot, JourneyWindow } from './window.ts'
 
 /** A journey waits so long for further sightings. */
@@ -20,28 +22,6 @@ export const DEFAULT_WINDOW_NS = 2e9
 const IDLE_NS = 120e9
 const MAX_NAMES_PER_FLOW = 3
 const MAX_NAMES = 100_000
-
-/**
- * One journey that leaves the window: valid during the call. Sightings are sorted along the way.
- * `pattern` is the row in `PatternTable` that tells its outcome once all is read.
- */
-export interface FinishedJourney {
-  serial: number
-  direction: DirectionIndex
-  pattern: number
-  flags: number
-  lenBytes: number
-  payloadLenBytes: number
-  tcpFlags: number
-  seq: number
-  ack: number
-  sightings: number
-  /** Columns of the sightings, the first `sightings` elements. */
-  leg: Int32Array
-  frame: Uint32Array
-  timeNs: Float64Array
-  ttl: Uint8Array
-}
 
 export interface CorrelatorOptions {
   windowNs?: number
@@ -65,41 +45,25 @@ export class Correlator {
   readonly icmpErrors: IcmpErrors
   /** DNS question names by direction, for display. */
   readonly names = new Map<DirectionIndex, string[]>()
-  /** Journeys that were seen at more than one point. */
-  joinedJourneys = 0
   readonly #identity = new Identity()
   readonly #matcher: Matcher
   /** How long a journey waits for further sightings, in ns. */
   readonly windowNs: number
-  readonly #onJourney: ((journey: FinishedJourney) => void) | undefined
+  readonly #coverage: Coverage
+  readonly #tally: Tally
   #nowNs = Number.NEGATIVE_INFINITY
-  /** By source: time of its first and last record so far. */
-  readonly #sources: { name: string; firstNs: number; lastNs: number; points: Point[] }[] = []
-  readonly #sourceOf: number[] = []
-  #allBegunNs = Number.NEGATIVE_INFINITY
   #nameCount = 0
-  readonly #journey: FinishedJourney = {
-    serial: 0,
-    direction: 0,
-    pattern: 0,
-    flags: 0,
-    lenBytes: 0,
-    payloadLenBytes: 0,
-    tcpFlags: 0,
-    seq: 0,
-    ack: 0,
-    sightings: 0,
-    leg: new Int32Array(256),
-    frame: new Uint32Array(256),
-    timeNs: new Float64Array(256),
-    ttl: new Uint8Array(256),
+  /** Journeys that were seen at more than one point. */
+  get joinedJourneys(): number {
+    return this.#tally.joinedJourneys
   }
 
   /** `points` may grow while records are added. */
   constructor(points: readonly Point[], options: CorrelatorOptions = {}) {
     this.points = points
     this.windowNs = options.windowNs ?? DEFAULT_WINDOW_NS
-    this.#onJourney = options.onJourney
+    this.#coverage = new Coverage(points)
+    this.#tally = new Tally(this, this.#coverage, options.onJourney)
     this.#matcher = new Matcher(this.legs, this.flows, this.window, this.#identity, this.windowNs)
     this.icmpErrors = new IcmpErrors(this.addresses, this.legs, this.flows, this.window)
   }
@@ -110,7 +74,11 @@ export class Correlator {
    */
   add(point: PointIndex, record: CaptureRecord, headers: Headers): number {
     const timeNs = record.timeNs
-    this.#noteTime(point, timeNs)
+    this.#coverage.note(point, timeNs)
+    if (timeNs > this.#nowNs) {
+      this.#nowNs = timeNs
+      this.#expire(timeNs)
+    }
     if (headers.hasQuoted) {
       if (!this.icmpErrors.add(point, record.frame, headers)) this.notJoined.add('icmp-error', point)
       return -1
@@ -129,7 +97,7 @@ export class Correlator {
       case Match.Sighting: {
         const slot = this.#matcher.slot
         this.#noteDelay(leg, timeNs - this.window.firstNs[slot]!)
-        this.window.see(slot, leg, record.frame, timeNs, headers.ttl, length)
+        this.window.see(slot, point, leg, record.frame, timeNs, headers.ttl, length)
         return this.window.serial[slot]!
       }
       case Match.Copy:
@@ -139,6 +107,7 @@ export class Correlator {
         const slot = this.#matcher.slot
         this.window.see(
           slot,
+          point,
           this.#secondVisit(leg, record.frame, timeNs),
           record.frame,
           timeNs,
@@ -155,53 +124,20 @@ export class Correlator {
     }
     const slot = this.#begin(direction, headers, timeNs)
     if (matched === Match.Undecided) this.window.flags[slot]! |= JourneyFlag.Ambiguous
-    this.window.see(slot, leg, record.frame, timeNs, headers.ttl, length)
+    this.window.see(slot, point, leg, record.frame, timeNs, headers.ttl, length)
     return this.window.serial[slot]!
   }
 
   /** Lets all journeys leave the window: no record will follow. */
   finish(): void {
-    while (this.window.size > 0) this.#finishOldest()
+    while (this.window.size > 0) this.#tally.finishOldest()
   }
 
-  /** Did the capture of a point run at this time? Its file's first and last records say so. */
-  #isOutside(point: PointIndex, timeNs: number): boolean {
-    const source = this.#sources[this.#sourceOf[point]!]
-    if (!source || timeNs < source.firstNs) return true
-    return timeNs > source.lastNs && source.points.every((p) => p.ended)
-  }
-
-  #noteTime(point: PointIndex, timeNs: number): void {
-    if (timeNs > this.#nowNs) {
-      this.#nowNs = timeNs
-      const limit = timeNs - this.windowNs
-      while (this.window.size > 0 && this.window.firstNs[this.window.oldestSlot()]! < limit)
-        this.#finishOldest()
-    }
-    let number = this.#sourceOf[point]
-    if (number === undefined) number = this.#newSource(point)
-    const source = this.#sources[number]!
-    if (source.firstNs > timeNs) {
-      source.firstNs = timeNs
-      this.#allBegunNs = Math.max(this.#allBegunNs, timeNs)
-    }
-    if (source.lastNs < timeNs) source.lastNs = timeNs
-  }
-
-  #newSource(point: PointIndex): number {
-    const p = this.points[point]!
-    let number = this.#sources.findIndex((s) => s.name === p.source)
-    if (number < 0)
-      number =
-        this.#sources.push({
-          name: p.source,
-          firstNs: Number.POSITIVE_INFINITY,
-          lastNs: Number.NEGATIVE_INFINITY,
-          points: [],
-        }) - 1
-    this.#sources[number]!.points.push(p)
-    this.#sourceOf[point] = number
-    return number
+  /** Lets journeys go that have waited long enough. */
+  #expire(nowNs: number): void {
+    const { window } = this
+    const limit = nowNs - this.windowNs
+    while (window.size > 0 && window.firstNs[window.oldestSlot()]! < limit) this.#tally.finishOldest()
   }
 
   #legOf(point: PointIndex, frame: number, headers: Headers, timeNs: number): LegIndex {
@@ -314,7 +250,7 @@ export class Correlator {
     if (window.isFull) {
       window.flags[window.oldestSlot()]! |= JourneyFlag.Forced
       window.forced++
-      this.#finishOldest()
+      this.#tally.finishOldest()
     }
     const slot = window.open(this.#identity.low, this.#identity.high, timeNs)
     window.direction[slot] = direction
@@ -378,167 +314,4 @@ export class Correlator {
     names.push(name)
     this.#nameCount++
   }
-
-  /** Takes the oldest journey out of the window and counts it. */
-  #finishOldest(): void {
-    const { window, legs, flows } = this
-    const slot = window.oldestSlot()
-    const direction = flows.find(window.direction[slot]!)
-    const journey = this.#journey
-    let n = 0
-    for (let s = window.firstSighting[slot]!; s >= 0; s = window.nextSighting[s]!) {
-      if (n === journey.leg.length) break
-      const leg = window.leg[s]!
-      if (legs.station[leg] === 255 && flows.stations[direction]! < MAX_STATIONS)
-        this.#newStation(direction, leg, n, window.ttl[s]!)
-      journey.leg[n] = leg
-      journey.frame[n] = window.frame[s]!
-      journey.timeNs[n] = window.timeNs[s]!
-      journey.ttl[n] = window.ttl[s]!
-      n++
-    }
-    journey.sightings = n
-    this.#sortAlongTheWay(n)
-    const whole = this.#wholeStations(slot)
-    this.#measure(n)
-    let flags = 0
-    const journeyFlags = window.flags[slot]!
-    if (journeyFlags & (JourneyFlag.Ambiguous | JourneyFlag.Twin | JourneyFlag.Forced))
-      flags |= PatternFlag.Ambiguous
-    if (journeyFlags & JourneyFlag.Answered) flags |= PatternFlag.Answered
-    if (journeyFlags & JourneyFlag.Recut) flags |= PatternFlag.Recut
-    const head = flows.patternHead[direction]!
-    const outside = this.#outsideMask(window.firstNs[slot]!)
-    const pattern = this.patterns.row(head, whole.low, whole.high, outside, flags)
-    if (pattern === this.patterns.count - 1 && this.patterns.next[pattern] === head && pattern !== head)
-      flows.patternHead[direction] = pattern
-    this.patterns.add(pattern, window.lenBytes[slot]!, journey.leg[n - 1]!, journey.frame[n - 1]!)
-    if (legs.point[journey.leg[0]!] !== legs.point[journey.leg[n - 1]!]) this.joinedJourneys++
-    if (this.#onJourney) {
-      journey.serial = window.serial[slot]!
-      journey.direction = direction
-      journey.pattern = pattern
-      journey.flags = journeyFlags
-      journey.lenBytes = window.lenBytes[slot]!
-      journey.payloadLenBytes = window.payloadLenBytes[slot]!
-      journey.tcpFlags = window.tcpFlags[slot]!
-      journey.seq = window.seq[slot]!
-      journey.ack = window.ack[slot]!
-      this.#onJourney(journey)
-    }
-    this.#noteRoundTrip(direction, slot)
-    window.closeOldest()
-  }
-
-  readonly #whole = { low: 0, high: 0 }
-
-  /** The stations that showed all of the journey's payload, as pattern bits. */
-  #wholeStations(slot: JourneySlot): { low: number; high: number } {
-    const { window, legs } = this
-    const recut = (window.flags[slot]! & JourneyFlag.Recut) !== 0
-    const length = window.payloadLenBytes[slot]!
-    let low = 0
-    let high = 0
-    for (let s = window.firstSighting[slot]!; s >= 0; s = window.nextSighting[s]!) {
-      const leg = window.leg[s]!
-      const station = legs.station[leg]!
-      if (station >= MAX_STATIONS) continue
-      if (recut && window.coveredBytes[s]! < length) {
-        let covered = 0
-        for (let t = window.firstSighting[slot]!; t >= 0; t = window.nextSighting[t]!)
-          if (window.leg[t] === leg) covered += window.coveredBytes[t]!
-        if (covered < length) continue
-      }
-      if (station < 31) low |= 1 << station
-      else high |= 1 << (station - 31)
-    }
-    this.#whole.low = low
-    this.#whole.high = high
-    return this.#whole
-  }
-
-  /** Gives a leg its place on the way: behind the legs in front of it in this journey, but never behind a lower TTL. */
-  #newStation(direction: DirectionIndex, leg: LegIndex, seenBefore: number, ttl: number): void {
-    const { legs, flows } = this
-    let after = -1
-    for (let other = flows.wayHead[direction]!; other >= 0; other = legs.next[other]!) {
-      let inFront = legs.ttl[other]! > ttl
-      if (legs.ttl[other] === ttl)
-        for (let i = 0; i < seenBefore; i++) inFront ||= this.#journey.leg[i] === other
-      if (inFront) after = other
-    }
-    legs.ttl[leg] = ttl
-    legs.station[leg] = flows.stations[direction]!++
-    flows.insertOnWay(direction, leg, after)
-  }
-
-  #sortAlongTheWay(n: number): void {
-    const { leg, frame, timeNs, ttl } = this.#journey
-    const rank = this.legs.rank
-    for (let i = 1; i < n; i++) {
-      for (let j = i; j > 0 && rank[leg[j]!]! < rank[leg[j - 1]!]!; j--) {
-        swap(leg, j)
-        swap(frame, j)
-        swap(timeNs, j)
-        swap(ttl, j)
-      }
-    }
-  }
-
-  /** Counts TTLs, and the latencies between neighbours on the way. */
-  #measure(n: number): void {
-    const { legs, latency } = this
-    const { leg, timeNs, ttl } = this.#journey
-    for (let i = 0; i < n; i++) {
-      const here = leg[i]!
-      if (i > 0 && leg[i - 1] === here) continue
-      legs.voteTtl(here, ttl[i]!)
-      legs.packets[here]!++
-      if (i > 0) latency.add(latency.row(leg[i - 1]!, here), timeNs[i]! - timeNs[i - 1]!)
-    }
-  }
-
-  /** Points whose captures did not run at this time, as bits. */
-  #outsideMask(timeNs: number): number {
-    let mask = 0
-    if (timeNs >= this.#allBegunNs && !this.#anyEnded()) return 0
-    for (let point = 0; point < this.points.length; point++)
-      if (this.#isOutside(point, timeNs)) mask |= 1 << Math.min(31, point)
-    return mask >>> 0
-  }
-
-  #anyEnded(): boolean {
-    for (const point of this.points) if (point.ended) return true
-    return false
-  }
-
-  /** Takes the time from the first request to its answer, at the point of the client's side that saw both. */
-  #noteRoundTrip(direction: DirectionIndex, slot: JourneySlot): void {
-    const { flows, legs } = this
-    const flow = direction >> 1
-    if (!Number.isNaN(flows.rttNs[flow]!)) return
-    const isTcp = flows.protocol[flow] === Protocol.Tcp
-    const tcpFlags = this.window.tcpFlags[slot]!
-    const { leg, timeNs, sightings } = this.#journey
-    if (direction === flows.forwardOf(flow)) {
-      if (isTcp && (tcpFlags & (TcpFlag.Syn | TcpFlag.Ack)) !== TcpFlag.Syn) return
-      flows.requestNs[flow] = timeNs[0]!
-      flows.requestLeg[flow] = leg[0]!
-      return
-    }
-    if (isTcp && (tcpFlags & (TcpFlag.Syn | TcpFlag.Ack)) !== (TcpFlag.Syn | TcpFlag.Ack)) return
-    const requestLeg = flows.requestLeg[flow]!
-    if (requestLeg < 0) return
-    for (let i = sightings - 1; i >= 0; i--) {
-      if (legs.point[leg[i]!] !== legs.point[requestLeg]) continue
-      flows.rttNs[flow] = timeNs[i]! - flows.requestNs[flow]!
-      return
-    }
-  }
-}
-
-function swap(column: Int32Array | Uint32Array | Float64Array | Uint8Array, j: number): void {
-  const held = column[j]!
-  column[j] = column[j - 1]!
-  column[j - 1] = held
 }

@@ -64,7 +64,7 @@ export class Identity {
       }
       this.weak = id === 0 && to - from < 8
     }
-    this.low = a >>> 0
-    this.high = b >>> 0
+    this.low = a
+    this.high = b
   }
 }

@@ -3,7 +3,7 @@
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { FinishedJourney } from './correlator.ts'
+import { type FinishedJourney, newFinishedJourney } from './tally.ts'
 
 const HEAD_BYTES = 36
 const SIGHTING_BYTES = 20
@@ -48,22 +48,7 @@ export class JourneyJournal {
 
   /** All journeys; one object, refilled for each. */
   *read(): Generator<FinishedJourney> {
-    const journey: FinishedJourney = {
-      serial: 0,
-      direction: 0,
-      pattern: 0,
-      flags: 0,
-      lenBytes: 0,
-      payloadLenBytes: 0,
-      tcpFlags: 0,
-      seq: 0,
-      ack: 0,
-      sightings: 0,
-      leg: new Int32Array(256),
-      frame: new Uint32Array(256),
-      timeNs: new Float64Array(256),
-      ttl: new Uint8Array(256),
-    }
+    const journey = newFinishedJourney()
     for (const { view, end } of this.#chunks()) {
       for (let at = 0; at < end; at += view.getUint32(at)) yield readAt(view, at, journey)
     }

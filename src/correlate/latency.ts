@@ -7,7 +7,8 @@ import type { LegIndex } from './legs.ts'
 const EXACT_SAMPLES = 256
 /** Each power of two is cut into so many buckets: a percentile read from them is off by at most 1/32. */
 const BUCKETS_PER_OCTAVE = 16
-const OCTAVES = 32
+/** Latencies up to 2³¹ ns; what is longer counts as that. */
+const OCTAVES = 28
 const HALF = BUCKETS_PER_OCTAVE * OCTAVES
 
 /** Summary of one row, in ns. */
@@ -30,7 +31,7 @@ export class LatencyTable {
   #minNs = new Float64Array(64)
   #maxNs = new Float64Array(64)
   /** Samples (Int32, ns, saturating) while few, then the histogram. */
-  readonly #store: (Int32Array | Uint32Array)[] = []
+  readonly #store: Int32Array[] = []
 
   /** The row for `from` → `to`, or -1. */
   find(from: LegIndex, to: LegIndex): number {
@@ -76,7 +77,7 @@ export class LatencyTable {
       return
     }
     if (n === EXACT_SAMPLES) {
-      const histogram = new Uint32Array(2 * HALF)
+      const histogram = new Int32Array(2 * HALF)
       for (const sample of store) histogram[bucketOf(sample)]!++
       this.#store[row] = store = histogram
     }
@@ -123,16 +124,15 @@ export class LatencyTable {
   }
 }
 
-/** Buckets ascend with the value: [−2³² ns … 0) in the lower half, [0 … 2³² ns) in the upper. */
+/** Buckets ascend with the value: [−2³¹ ns … 0) in the lower half, [0 … 2³¹ ns) in the upper. */
 function bucketOf(latencyNs: number): number {
-  const size = Math.abs(latencyNs)
-  let bucket: number
-  if (size < BUCKETS_PER_OCTAVE) bucket = size | 0
-  else {
-    const octave = Math.floor(Math.log2(size))
-    bucket = (octave - 3) * BUCKETS_PER_OCTAVE + Math.floor((size / 2 ** octave - 1) * BUCKETS_PER_OCTAVE)
+  const size = Math.min(0x7fffffff, Math.abs(latencyNs)) | 0
+  let bucket = size
+  if (size >= BUCKETS_PER_OCTAVE) {
+    // The leading bit names the octave, the four behind it the bucket inside.
+    const octave = 31 - Math.clz32(size)
+    bucket = (octave - 3) * BUCKETS_PER_OCTAVE + ((size >>> (octave - 4)) & (BUCKETS_PER_OCTAVE - 1))
   }
-  bucket = Math.min(HALF - 1, bucket)
   return latencyNs < 0 ? HALF - 1 - bucket : HALF + bucket
 }
 

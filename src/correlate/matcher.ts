@@ -4,7 +4,7 @@ import { type Headers, TcpFlag } from '../decode/headers.ts'
 import type { DirectionIndex, FlowTable } from './flows.ts'
 import { type Identity, Protocol } from './identity.ts'
 import type { LegIndex, LegTable } from './legs.ts'
-import { JourneyFlag, type JourneySlot, type JourneyWindow, type SightingIndex } from './window.ts'
+import { JourneyFlag, type JourneySlot, type JourneyWindow, pointBit, type SightingIndex } from './window.ts'
 
 /** Journeys of equal identity that are looked at for one sighting; more of them are not told apart. */
 const MAX_CANDIDATES = 64
@@ -56,7 +56,8 @@ export class Matcher {
    * journey where they were not known to be one.
    */
   match(leg: LegIndex, headers: Headers, timeNs: number): Match {
-    const { keyLow, keyHigh, direction: journeyDirection, firstNs } = this.#window
+    const { keyLow, keyHigh, direction: journeyDirection, firstNs, pointsSeen } = this.#window
+    const bit = pointBit(this.#legs.point[leg]!)
     const { low, high } = this.#identity
     const direction = this.#flows.find(this.#legs.direction[leg]!)
     this.slot = -1
@@ -71,7 +72,7 @@ export class Matcher {
       if (Math.abs(timeNs - firstNs[slot]!) > this.#windowNs) continue
       const theirs = this.#flows.find(journeyDirection[slot]!)
       if (theirs === (direction ^ 1)) continue
-      const here = this.#seenAt(slot, leg)
+      const here = pointsSeen[slot]! & bit ? this.#seenAt(slot, leg) : -1
       if (here >= 0 && this.#window.leg[here] === leg) {
         const again = this.#isSeenAgain(headers, here, timeNs)
         if (again === Match.None) continue
@@ -130,7 +131,7 @@ export class Matcher {
       if (headers.tcpHasTimestamps && headers.tcpTsVal >>> 0 !== window.tsVal[slot]) continue
       if (!this.#isPieceById(headers, slot)) continue
       if (this.#coveredAt(slot, this.#legs.point[leg]!) + overlap > theirLength) continue
-      window.see(slot, leg, frame, timeNs, headers.ttl, overlap)
+      window.see(slot, this.#legs.point[leg]!, leg, frame, timeNs, headers.ttl, overlap)
       window.flags[slot]! |= JourneyFlag.Recut
       this.slot = slot
       matched++

@@ -5,7 +5,8 @@ import type { LegIndex } from './legs.ts'
 
 /** A direction's stations are bits in two 31-bit words. */
 export const MAX_STATIONS = 62
-const WORD_BITS = 31
+/** Bits in each of the words. */
+export const STATION_BITS = 31
 /** So many different patterns a direction may have; further ones are counted in its first row as ambiguous. */
 const MAX_PATTERNS = 64
 /** First few records of a pattern that are kept as evidence. */
@@ -24,8 +25,8 @@ export const PatternFlag = {
 export class PatternTable {
   count = 0
   next = new Int32Array(64)
-  low = new Uint32Array(64)
-  high = new Uint32Array(64)
+  low = new Int32Array(64)
+  high = new Int32Array(64)
   /** Points whose capture did not run at the time of these journeys: bit of the point; bit 31 for all from 31 on. */
   outside = new Uint32Array(64)
   flags = new Uint8Array(64)
@@ -76,9 +77,9 @@ export class PatternTable {
   }
 
   has(row: number, station: number): boolean {
-    return station < WORD_BITS
+    return station < STATION_BITS
       ? (this.low[row]! >>> station) % 2 === 1
-      : (this.high[row]! >>> (station - WORD_BITS)) % 2 === 1
+      : (this.high[row]! >>> (station - STATION_BITS)) % 2 === 1
   }
 
   /** Renumbers the stations of a whole list: bit n becomes bit n + `by`. */

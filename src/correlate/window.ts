@@ -1,7 +1,13 @@
 /** The window: journeys that may still get sightings, found by identity, leaving in the order in which they began. */
 
+import type { PointIndex } from '../capture/record.ts'
 import { grown } from './columns.ts'
 import type { LegIndex } from './legs.ts'
+
+/** The bit of a point in `pointsSeen`. */
+export function pointBit(point: PointIndex): number {
+  return 1 << Math.min(31, point)
+}
 
 /** Place of a journey in the window's ring; valid until the journey leaves. */
 export type JourneySlot = number
@@ -38,13 +44,15 @@ export class JourneyWindow {
   forced = 0
 
   serial = new Float64Array(1024)
-  keyLow = new Uint32Array(1024)
-  keyHigh = new Uint32Array(1024)
+  keyLow = new Int32Array(1024)
+  keyHigh = new Int32Array(1024)
   direction = new Int32Array(1024)
   firstNs = new Float64Array(1024)
   firstSighting = new Int32Array(1024)
   lastSighting = new Int32Array(1024)
   flags = new Uint8Array(1024)
+  /** Points that have seen the journey, as bits; bit 31 stands for all points from 31 on. */
+  pointsSeen = new Int32Array(1024)
   /** IP length of the packet in bytes, and of its transport payload. */
   lenBytes = new Uint32Array(1024)
   payloadLenBytes = new Uint32Array(1024)
@@ -113,21 +121,24 @@ export class JourneyWindow {
     this.firstSighting[slot] = NONE
     this.lastSighting[slot] = NONE
     this.flags[slot] = 0
+    this.pointsSeen[slot] = 0
     const bucket = keyLow & (this.#buckets.length - 1)
     this.#chain[slot] = this.#buckets[bucket]!
     this.#buckets[bucket] = slot
     return slot
   }
 
-  /** Adds a sighting to a journey. */
+  /** Adds a sighting to a journey: on a leg of `point`, showing so many bytes of its payload. */
   see(
     slot: JourneySlot,
+    point: PointIndex,
     leg: LegIndex,
     frame: number,
     timeNs: number,
     ttl: number,
     coveredBytes: number,
   ): void {
+    this.pointsSeen[slot]! |= pointBit(point)
     let sighting = this.#free
     if (sighting >= 0) this.#free = this.nextSighting[sighting]!
     else {
@@ -175,6 +186,7 @@ export class JourneyWindow {
     this.firstSighting = move(this.firstSighting)
     this.lastSighting = move(this.lastSighting)
     this.flags = move(this.flags)
+    this.pointsSeen = move(this.pointsSeen)
     this.lenBytes = move(this.lenBytes)
     this.payloadLenBytes = move(this.payloadLenBytes)
     this.ipId = move(this.ipId)

@@ -1,10 +1,11 @@
 /** From finished journeys to what is told of them: names, addresses, outcome, one after the other. */
 
 import type { Epoch } from '../capture/record.ts'
-import type { Correlator, FinishedJourney } from '../correlate/correlator.ts'
+import type { Correlator } from '../correlate/correlator.ts'
 import { Protocol } from '../correlate/identity.ts'
 import type { JoinedFlow } from '../correlate/joined-flow.ts'
 import type { JoinedFlows } from '../correlate/result.ts'
+import type { FinishedJourney } from '../correlate/tally.ts'
 import { JourneyFlag } from '../correlate/window.ts'
 import { tcpFlagsText } from '../decode/display.ts'
 import type { JourneyReport, SightingReport } from './journey-lines.ts'

@@ -1,0 +1,72 @@
+/** Coverage: at which times the captures ran, as their first and last records say; outside of these nothing counts as lost. */
+
+import type { Point, PointIndex } from '../capture/record.ts'
+import { pointBit } from './window.ts'
+
+/** The records of one file so far. Its interfaces were captured together. */
+interface Source {
+  readonly name: string
+  readonly points: Point[]
+  firstNs: number
+  lastNs: number
+}
+
+export class Coverage {
+  readonly #points: readonly Point[]
+  readonly #sources: Source[] = []
+  readonly #sourceOf: Source[] = []
+  #heardPoints = 0
+  /** All sources had begun at the first of these times, and each has had a record behind the second. */
+  #allBegunNs = Number.NEGATIVE_INFINITY
+  #allHeardNs = Number.NEGATIVE_INFINITY
+
+  constructor(points: readonly Point[]) {
+    this.#points = points
+  }
+
+  /** A record of this point has this time. */
+  note(point: PointIndex, timeNs: number): void {
+    const source = this.#sourceOf[point] ?? this.#newPoint(point)
+    if (timeNs < source.firstNs) {
+      source.firstNs = timeNs
+      this.#allBegunNs = Math.max(this.#allBegunNs, timeNs)
+    }
+    if (timeNs > source.lastNs) source.lastNs = timeNs
+  }
+
+  /** Points whose captures did not run at this time, as bits (see `pointBit`). */
+  outsideMask(timeNs: number): number {
+    const allHeard = this.#heardPoints === this.#points.length
+    if (allHeard && timeNs >= this.#allBegunNs && timeNs <= this.#allHeardNs) return 0
+    this.#allHeardNs = Number.POSITIVE_INFINITY
+    for (const source of this.#sources) this.#allHeardNs = Math.min(this.#allHeardNs, source.lastNs)
+    let mask = 0
+    for (let point = 0; point < this.#points.length; point++)
+      if (this.#isOutside(point, timeNs)) mask |= pointBit(point)
+    return mask >>> 0
+  }
+
+  #isOutside(point: PointIndex, timeNs: number): boolean {
+    const source = this.#sourceOf[point]
+    if (!source || timeNs < source.firstNs) return true
+    return timeNs > source.lastNs && source.points.every((p) => p.ended)
+  }
+
+  #newPoint(index: PointIndex): Source {
+    const point = this.#points[index]!
+    let source = this.#sources.find((s) => s.name === point.source)
+    if (!source) {
+      source = {
+        name: point.source,
+        points: [],
+        firstNs: Number.POSITIVE_INFINITY,
+        lastNs: Number.NEGATIVE_INFINITY,
+      }
+      this.#sources.push(source)
+    }
+    source.points.push(point)
+    this.#sourceOf[index] = source
+    this.#heardPoints++
+    return source
+  }
+}
