@@ -15,6 +15,12 @@ export class AddressTable {
   /** MurmurHash is not keyed: a seed of the run keeps strangers from choosing colliding addresses. */
   readonly #seed = (Math.random() * 0xffffffff) | 0
 
+  constructor() {
+    // See `LegTable`.
+    this.#grow(256)
+    this.#rehash()
+  }
+
   /** Index of the address at `bytes[offset]` (4 bytes for version 4, 16 for version 6). */
   intern(bytes: Uint8Array, offset: number, version: number): AddressIndex {
     const w0 = word(bytes, offset)
@@ -81,15 +87,17 @@ export class AddressTable {
 
   #add(w0: number, w1: number, w2: number, w3: number, version: number, slot: number): AddressIndex {
     const address = this.count++
-    if (address === this.#version.length) {
-      this.#words = grown(this.#words, 8 * address)
-      this.#version = grown(this.#version, 2 * address)
-    }
+    if (address === this.#version.length) this.#grow(2 * address)
     this.#words.set([w0, w1, w2, w3], 4 * address)
     this.#version[address] = version
     this.#slots[slot] = address
     if (2 * this.count > this.#slots.length) this.#rehash()
     return address
+  }
+
+  #grow(capacity: number): void {
+    this.#words = grown(this.#words, 4 * capacity)
+    this.#version = grown(this.#version, capacity)
   }
 
   #rehash(): void {

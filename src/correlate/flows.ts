@@ -56,6 +56,8 @@ export class FlowTable {
   constructor(legs: LegTable, patterns: PatternTable) {
     this.#legs = legs
     this.#patterns = patterns
+    // See `LegTable`.
+    this.#grow(256)
   }
 
   /** Makes a flow without legs; returns its first direction. */

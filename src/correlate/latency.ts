@@ -33,6 +33,12 @@ export class LatencyTable {
   /** Samples (Int32, ns, saturating) while few, then the histogram. */
   readonly #store: Int32Array[] = []
 
+  constructor() {
+    // See `LegTable`.
+    this.#grow(512)
+    this.#head = grown(this.#head, 1024)
+  }
+
   /** The row for `from` → `to`, or -1. */
   find(from: LegIndex, to: LegIndex): number {
     if (to >= this.#head.length) return -1

@@ -58,6 +58,13 @@ export class LegTable {
   #used = 0
   readonly #seed = (Math.random() * 0xffffffff) | 0
 
+  constructor() {
+    // A first growth while nothing runs yet: V8 takes a field that was set but once for a constant, and would throw away
+    // what it has compiled each time one of the columns grows.
+    this.#grow(1024)
+    this.#rehash()
+  }
+
   /** The leg with this tuple at this point, or -1. `ports` as in the column. */
   find(
     point: PointIndex,

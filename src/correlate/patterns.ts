@@ -36,6 +36,11 @@ export class PatternTable {
   lastLeg = new Int32Array(64)
   frames = new Uint32Array(64 * EVIDENCE_FRAMES)
 
+  constructor() {
+    // See `LegTable`.
+    this.#grow(512)
+  }
+
   /** The row of this pattern in the list that begins at `head`, made where missing. Compare `count` to see a new one. */
   row(head: number, low: number, high: number, outside: number, flags: number): number {
     let length = 0

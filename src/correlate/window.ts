@@ -1,7 +1,7 @@
 /** The window: journeys that may still get sightings, found by identity, leaving in the order in which they began. */
 
 import type { PointIndex } from '../capture/record.ts'
-import { grown } from './columns.ts'
+import { type Column, grown } from './columns.ts'
 import type { LegIndex } from './legs.ts'
 
 /** The bit of a point in `pointsSeen`. */
@@ -77,6 +77,12 @@ export class JourneyWindow {
   nextSighting = new Int32Array(4096)
   #free: SightingIndex = NONE
   #sightings = 0
+
+  constructor() {
+    // See `LegTable`.
+    this.#grow()
+    this.#growPool(2 * this.leg.length)
+  }
 
   get size(): number {
     return this.nextSerial - this.oldest
@@ -171,11 +177,15 @@ export class JourneyWindow {
   #grow(): void {
     const from = this.#capacity
     const to = 2 * from
-    const move = <T extends Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array>(
-      column: T,
-    ): T => {
-      const bigger = grown(column, to)
-      for (let s = this.oldest; s < this.nextSerial; s++) bigger[s & (to - 1)] = column[s & (from - 1)]!
+    // The ring is full: two runs, from the oldest to the end of the columns and from their beginning to the newest.
+    const seam = this.oldest & (from - 1)
+    const runs = [
+      { at: seam, end: from, to: this.oldest & (to - 1) },
+      { at: 0, end: seam, to: (this.oldest + from - seam) & (to - 1) },
+    ]
+    const move = <T extends Column>(column: T): T => {
+      const bigger = new (column.constructor as new (length: number) => T)(to)
+      for (const run of runs) bigger.set(column.subarray(run.at, run.end), run.to)
       return bigger
     }
     this.previous = move(this.previous)

@@ -42,10 +42,16 @@ function pointFindings(point: Point, observations: Observations): Finding[] {
     )
   if (seen.checksumWrong > 0)
     findings.push(
-      finding('checksum-bad', null, `${seen.checksumWrong} frames at ${name} have a wrong checksum`, {
-        frames: { [name]: seen.wrongFrames },
-        packets: seen.checksumWrong,
-      }),
+      finding(
+        'checksum-bad',
+        null,
+        `${seen.checksumWrong} of ${seen.checksumsVerified} frames looked at in ${name} have a wrong checksum`,
+        {
+          frames: { [name]: seen.wrongFrames },
+          packets: seen.checksumWrong,
+          verified: seen.checksumsVerified,
+        },
+      ),
     )
   for (const [tunnel, packets] of seen.tunnels)
     findings.push(
