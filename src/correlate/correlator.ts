@@ -23,6 +23,8 @@ export const DEFAULT_WINDOW_NS = 1e9
 const IDLE_NS = 120e9
 const MAX_NAMES_PER_FLOW = 3
 const MAX_NAMES = 100_000
+/** How many packets back the first copy of a retransmission is searched. */
+const MAX_RESENT_STEPS = 256
 const RECENT_LEGS = 1 << 14
 const RECENT_WORDS = 8
 
@@ -332,9 +334,24 @@ export class Correlator {
       if (flows.advanceSequence(direction, headers.tcpSeq >>> 0, sequenceLength(headers))) {
         window.flags[slot]! |= JourneyFlag.Retransmission
         flows.retransmissions[direction]!++
+        this.#markResent(slot, headers.tcpSeq, sequenceLength(headers))
       }
     }
     flows.seen[direction]! |= seen
+    if (tcpFlags & TcpFlag.Ack) flows.advanceAck(direction, headers.tcpAck >>> 0)
+  }
+
+  /** Marks the journeys in the window that carried these bytes before. */
+  #markResent(resent: JourneySlot, seq: number, lenBytes: number): void {
+    const { window } = this
+    let slot = window.slotOf(window.previous[resent]!)
+    for (let step = 0; slot >= 0 && step < MAX_RESENT_STEPS; step++) {
+      const offset = (seq - window.seq[slot]!) | 0
+      const theirs =
+        window.payloadLenBytes[slot]! + (window.tcpFlags[slot]! & (TcpFlag.Syn | TcpFlag.Fin) ? 1 : 0)
+      if (Math.min(offset + lenBytes, theirs) > Math.max(offset, 0)) window.flags[slot]! |= JourneyFlag.Resent
+      slot = window.slotOf(window.previous[slot]!)
+    }
   }
 
   #noteName(direction: DirectionIndex, headers: Headers): void {

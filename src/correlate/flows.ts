@@ -10,7 +10,7 @@ export type DirectionIndex = number
 export type FlowIndex = number
 
 /** What was seen of TCP in one direction. */
-export const Seen = { Syn: 1, SynAck: 2, Fin: 4, Rst: 8, Data: 16, Any: 32, RstToSyn: 64 } as const
+export const Seen = { Syn: 1, SynAck: 2, Fin: 4, Rst: 8, Data: 16, Any: 32, RstToSyn: 64, Ack: 128 } as const
 
 /** Gaps in the sequence space that a direction remembers; the oldest is forgotten first. */
 const MAX_HOLES = 64
@@ -37,6 +37,8 @@ export class FlowTable {
   seen = new Uint8Array(64)
   /** Sequence number behind the highest byte seen; valid where `seen` has `Any`. */
   seqEnd = new Uint32Array(64)
+  /** Highest acknowledgment number that the direction has sent; valid where `seen` has `Ack`. */
+  ackEnd = new Uint32Array(64)
   retransmissions = new Uint32Array(64)
   ambiguous = new Uint32Array(64)
   recut = new Uint8Array(64)
@@ -169,6 +171,19 @@ export class FlowTable {
     return !this.#fillHole(direction, seq, end)
   }
 
+  /** Notes an acknowledgment number that the direction has sent. */
+  advanceAck(direction: DirectionIndex, ack: number): void {
+    if (this.seen[direction]! & Seen.Ack && ((ack - this.ackEnd[direction]!) | 0) <= 0) return
+    this.seen[direction]! |= Seen.Ack
+    this.ackEnd[direction] = ack
+  }
+
+  /** Has the other side acknowledged everything up to here? */
+  isAcked(direction: DirectionIndex, seqEnd: number): boolean {
+    const other = direction ^ 1
+    return (this.seen[other]! & Seen.Ack) !== 0 && ((this.ackEnd[other]! - seqEnd) | 0) >= 0
+  }
+
   #openHole(direction: DirectionIndex, from: number, to: number): void {
     let holes = this.#holes.get(direction)
     if (!holes) {
@@ -213,6 +228,7 @@ export class FlowTable {
       if (!(this.seen[into]! & Seen.Any) || ((this.seqEnd[from]! - this.seqEnd[into]!) | 0) > 0)
         this.seqEnd[into] = this.seqEnd[from]!
     }
+    if (this.seen[from]! & Seen.Ack) this.advanceAck(into, this.ackEnd[from]!)
     this.seen[into]! |= this.seen[from]!
     this.retransmissions[into]! += this.retransmissions[from]!
     this.ambiguous[into]! += this.ambiguous[from]!
@@ -273,6 +289,7 @@ export class FlowTable {
     this.lastNs = grown(this.lastNs, directions)
     this.seen = grown(this.seen, directions)
     this.seqEnd = grown(this.seqEnd, directions)
+    this.ackEnd = grown(this.ackEnd, directions)
     this.retransmissions = grown(this.retransmissions, directions)
     this.ambiguous = grown(this.ambiguous, directions)
     this.recut = grown(this.recut, directions)

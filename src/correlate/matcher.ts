@@ -12,6 +12,8 @@ const MAX_CANDIDATES = 64
 const MAX_RECUT_CANDIDATES = 256
 /** The same packet at the same place again within this time is a copy, later it is something else. */
 const COPY_NS = 100e6
+/** The same for packets without an IPv4 ID. */
+const QUICK_COPY_NS = 1e6
 /** Among equal packets, one that would have been on its way this much longer than usual is not taken. */
 const LATE_FACTOR = 20
 const LATE_FLOOR_NS = 5e6
@@ -170,10 +172,14 @@ export class Matcher {
 
   /** A packet of equal identity on the same leg: the same one again, or one that was sent again? */
   #isSeenAgain(headers: Headers, sighting: SightingIndex, timeNs: number): Match {
-    if (timeNs - this.#window.timeNs[sighting]! > COPY_NS) return Match.None
+    const gapNs = timeNs - this.#window.timeNs[sighting]!
+    if (gapNs > COPY_NS) return Match.None
     if (headers.ttl < this.#window.ttl[sighting]!) return Match.SecondVisit
-    // Senders number their packets: only the same packet has the same ID so soon. Without an ID it may be a twin.
-    return headers.ipVersion === 4 && headers.ipId !== 0 ? Match.Copy : Match.None
+    // Senders number their packets: only the same packet has the same ID so soon. Without an ID it may be a twin, but
+    // no sender repeats the same bytes (or the same ping) without waiting for an answer first.
+    if (headers.ipVersion === 4 && headers.ipId !== 0) return Match.Copy
+    const isUnique = headers.protocol === Protocol.Tcp ? sequenceLength(headers) > 0 : headers.icmpType >= 0
+    return isUnique && gapNs < QUICK_COPY_NS ? Match.Copy : Match.None
   }
 
   /**

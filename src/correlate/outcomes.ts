@@ -50,11 +50,11 @@ export function outcomesOf(
     let kind: OutcomeKind = 'delivered'
     let between: [PointIndex, PointIndex] | null = null
     if (flags & PatternFlag.Answered) kind = 'answered'
-    else if (lastReached < 0) kind = 'ambiguous'
+    else if (flags & PatternFlag.Ambiguous || lastReached < 0) kind = 'ambiguous'
     else if (next >= 0) {
       const notCaptured = (patterns.outside[row]! >>> Math.min(31, next)) % 2 === 1 && !options.unanswered
-      if (flags & PatternFlag.Ambiguous) kind = 'ambiguous'
-      else if (notCaptured || (points[next]!.captureDrops ?? 0) > 0) {
+      if (flags & PatternFlag.Forced) kind = 'ambiguous'
+      else if (notCaptured || flags & PatternFlag.Acked || (points[next]!.captureDrops ?? 0) > 0) {
         kind = 'unseen'
         unseenAt.push(next)
       } else {

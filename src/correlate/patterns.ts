@@ -13,12 +13,16 @@ const MAX_PATTERNS = 64
 export const EVIDENCE_FRAMES = 4
 
 export const PatternFlag = {
-  /** Undecided journeys; never read as lost. */
+  /** Undecided journeys: neither delivered nor lost. */
   Ambiguous: 1,
   /** An ICMP error answered them. */
   Answered: 2,
   /** Some of their bytes came in other frames at some point. */
   Recut: 4,
+  /** They had to leave the window early: what they lack may have come later. */
+  Forced: 8,
+  /** TCP acknowledged all of it though it was sent but once: it arrived, whatever the points show. */
+  Acked: 16,
 } as const
 
 /** Rows of patterns in columns, chained by direction. */

@@ -85,6 +85,7 @@ export class Tally {
     const direction = flows.find(window.direction[slot]!)
     const n = this.#gather(slot, direction)
     const { leg, frame } = this.#journey
+    if (window.flags[slot]! & JourneyFlag.Twin) this.#compareTwins(slot)
     const journeyFlags = window.flags[slot]!
     const pattern = this.#patternOf(slot, direction, n, journeyFlags)
     patterns.add(pattern, window.lenBytes[slot]!, leg[n - 1]!, frame[n - 1]!)
@@ -169,8 +170,8 @@ export class Tally {
     const { leg } = this.#journey
     let flags = 0
     if (journeyFlags !== 0) {
-      if (journeyFlags & (JourneyFlag.Ambiguous | JourneyFlag.Twin | JourneyFlag.Forced))
-        flags |= PatternFlag.Ambiguous
+      if (journeyFlags & JourneyFlag.Ambiguous) flags |= PatternFlag.Ambiguous
+      if (journeyFlags & JourneyFlag.Forced) flags |= PatternFlag.Forced
       if (journeyFlags & JourneyFlag.Answered) flags |= PatternFlag.Answered
       if (journeyFlags & JourneyFlag.Recut) flags |= PatternFlag.Recut
     }
@@ -184,11 +185,39 @@ export class Tally {
       if (station < STATION_BITS) low |= 1 << station
       else high |= 1 << (station - STATION_BITS)
     }
+    if (n < flows.stations[direction]! && this.#isKnownToHaveArrived(slot, direction))
+      flags |= PatternFlag.Acked
     const head = flows.patternHead[direction]!
     const row = patterns.row(head, low, high, this.#coverage.outsideMask(window.firstNs[slot]!), flags)
     if (patterns.next[row] === head && row !== head && patterns.packets[row] === 0)
       flows.patternHead[direction] = row
     return row
+  }
+
+  /**
+   * Equal packets that all came through are told apart by their order. Where one did not, nothing says which one it was:
+   * then all of them are ambiguous.
+   */
+  #compareTwins(slot: JourneySlot): void {
+    const { window } = this.#tables
+    for (let other = window.newest(window.keyLow[slot]!); other >= 0; other = window.older(other)) {
+      if (window.keyHigh[other] !== window.keyHigh[slot] || window.keyLow[other] !== window.keyLow[slot])
+        continue
+      if (!(window.flags[other]! & JourneyFlag.Twin) || window.pointsSeen[other] === window.pointsSeen[slot])
+        continue
+      window.flags[other]! |= JourneyFlag.Ambiguous
+      window.flags[slot]! |= JourneyFlag.Ambiguous
+    }
+  }
+
+  /** TCP: sent once, and acknowledged by the other side. */
+  #isKnownToHaveArrived(slot: JourneySlot, direction: DirectionIndex): boolean {
+    const { window, flows } = this.#tables
+    if (flows.protocol[direction >> 1] !== Protocol.Tcp || window.flags[slot]! & JourneyFlag.Resent)
+      return false
+    const length =
+      window.payloadLenBytes[slot]! + (window.tcpFlags[slot]! & (TcpFlag.Syn | TcpFlag.Fin) ? 1 : 0)
+    return length > 0 && flows.isAcked(direction, window.seq[slot]! + length)
   }
 
   #coveredOn(slot: JourneySlot, leg: LegIndex): number {

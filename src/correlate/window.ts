@@ -27,6 +27,8 @@ export const JourneyFlag = {
   Recut: 16,
   /** It had to leave before its time, as the window was full. */
   Forced: 32,
+  /** Some of its bytes were sent again later. */
+  Resent: 64,
 } as const
 
 /** Journeys in the window at the most: about 40 MB. More than that many packets in `windowNs` leave early, and are counted. */
