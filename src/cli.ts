@@ -2,8 +2,12 @@
 
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import { displayText } from './capture/display-text.ts'
 import { analyzeCommand } from './commands/analyze.ts'
 import { HoptraceError } from './errors.ts'
+
+/** Longer than any message of ours; what the user typed may be longer still. */
+const MESSAGE_CHARACTERS = 2000
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string
@@ -14,17 +18,39 @@ const program = new Command('hoptrace')
     "Shows a packet's way through container networking: the same frame at every point, across NAT.",
   )
   .version(version)
-  .showHelpAfterError('(hoptrace --help shows the commands)')
+  .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage()}` })
   .addHelpText('after', '\nExample:\n  hoptrace analyze captures/outbound-masquerade')
-program.addCommand(analyzeCommand().copyInheritedSettings(program))
-for (const command of [program, ...program.commands]) command.exitOverride()
+program.addCommand(analyzeCommand())
+for (const command of [program, ...program.commands]) {
+  const name = command === program ? 'hoptrace' : `hoptrace ${command.name()}`
+  command.exitOverride().configureOutput({
+    outputError: (text) => complain(`${text.trim().replace(/^error: /, '')} (${name} --help shows how)`),
+  })
+}
+
+// A reader that has gone is no error: of --help, which commander writes, as little as of a report.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
 try {
   await program.parseAsync()
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2
   else if (error instanceof HoptraceError) {
-    process.stderr.write(`hoptrace: ${error.message}\n`)
+    complain(error.message)
     process.exitCode = error.exitCode
+  } else if (isSystemError(error)) {
+    complain(error.message)
+    process.exitCode = 2
   } else throw error
+}
+
+/** What the user typed may be part of a message: one line, nothing that the terminal would obey. */
+function complain(message: string): void {
+  process.stderr.write(`hoptrace: ${displayText(message.replace(/\n+/g, ' '), MESSAGE_CHARACTERS)}\n`)
+}
+
+/** A full disk or a missing temporary folder is not a bug of ours: its message says all, a stack would say nothing. */
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  const { errno, syscall } = error as NodeJS.ErrnoException
+  return typeof errno === 'number' && typeof syscall === 'string'
 }

@@ -1,6 +1,6 @@
 /** Inputs: from what the user typed (`FILE`, `NAME=FILE`, `DIR`, `-`) to the captures to read, each once. */
 
-import { accessSync, constants, fstatSync, type Stats, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, fstatSync, type Stats, statSync } from 'node:fs'
 import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isatty } from 'node:tty'
@@ -57,6 +57,8 @@ export async function resolveInputs(args: readonly string[]): Promise<ResolvedIn
     const { name, path } = splitName(arg)
     const source = displayText(path, 400)
     try {
+      if (path === '')
+        throw new HoptraceError(`"${displayText(arg)}" names no file: give FILE, NAME=FILE, a directory or -`)
       const stat = statInput(path, source)
       if (!stat.isDirectory()) found.add({ path, source, name }, stat)
       else if (name === null) await addDirectory(path, source, found)
@@ -110,7 +112,7 @@ class InputList implements ResolvedInputs {
 /** `NAME=FILE`, unless a file is called just that. Only a name without a slash is one: paths may hold `=`. */
 function splitName(arg: string): { name: string | null; path: string } {
   const equals = arg.indexOf('=')
-  if (equals <= 0 || arg.slice(0, equals).includes('/') || statSync(arg, { throwIfNoEntry: false })) {
+  if (equals <= 0 || arg.slice(0, equals).includes('/') || existsSync(arg)) {
     return { name: null, path: arg }
   }
   return { name: arg.slice(0, equals), path: arg.slice(equals + 1) }
@@ -158,14 +160,26 @@ async function addDirectory(path: string, source: string, found: InputList): Pro
     }
   }
   if (found.inputs.length + found.warnings.length === before) {
+    const folders = names.filter((name) => isDirectory(join(path, name))).map((name) => displayText(name))
+    const shown = folders.slice(0, 3).join(', ') + (folders.length > 3 ? ', …' : '')
     throw new HoptraceError(
-      `${source}: a directory without captures: give one with .pcap or .pcapng files in it`,
+      folders.length > 0
+        ? `${source}: a directory without captures of its own: give a folder in it (${shown}), one path at a time`
+        : `${source}: a directory without captures: give one with .pcap or .pcapng files in it`,
     )
   }
 }
 
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory()
+  } catch {
+    return false
+  }
+}
+
 /** Whether a regular file begins as a capture does, compressed or not. Rejects with the system's error. */
-async function isCapture(path: string): Promise<boolean> {
+export async function isCapture(path: string): Promise<boolean> {
   const handle = await open(path, 'r')
   try {
     const { bytesRead, buffer } = await handle.read(new Uint8Array(SNIFF_BYTES), 0, SNIFF_BYTES, 0)

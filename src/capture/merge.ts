@@ -166,7 +166,10 @@ export class MergedRecords {
         continue
       }
       const point = this.points[pointIndex]
-      if (timeNs < lane.previousNs) point.timeReversals++
+      if (timeNs < lane.previousNs) {
+        point.timeReversals++
+        point.largestReversalNs = Math.max(point.largestReversalNs, lane.previousNs - timeNs)
+      }
       lane.previousNs = timeNs
       lane.headPoint = pointIndex
       // Known before the record is given out: what has not begun yet cannot have lost anything.

@@ -47,6 +47,7 @@ export class PointList {
       lastNs: Number.NaN,
       captureDrops: null,
       timeReversals: 0,
+      largestReversalNs: 0,
       snapped: 0,
       ended: false,
     })

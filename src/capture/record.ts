@@ -21,6 +21,8 @@ export interface Point {
   captureDrops: number | null
   /** Records whose time is before that of the record in front of them in the same file. */
   timeReversals: number
+  /** The farthest that such a record goes back, in ns: µs are CPUs taking turns, seconds are a clock that was set. */
+  largestReversalNs: number
   /** Records that hold less than the original frame (snaplen). */
   snapped: number
   /** No further record will come from this point. */

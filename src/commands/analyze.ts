@@ -1,17 +1,18 @@
 /** `hoptrace analyze`: reads captures, joins them, and prints what it found. */
 
-import { createWriteStream, openSync } from 'node:fs'
-import { Command, InvalidArgumentError } from 'commander'
-import { analyze } from '../analysis.ts'
+import { Command } from 'commander'
+import { type Analysis, analyze } from '../analysis.ts'
+import { descriptorOf } from '../capture/byte-source.ts'
 import { HoptraceError } from '../errors.ts'
-import { type FlowFilter, selectFlows } from '../report/filter.ts'
+import { type FlowFilter, renderNoMatch, selectFlows } from '../report/filter.ts'
 import { renderFlowDetail } from '../report/flow-detail.ts'
 import { renderJourneyLine } from '../report/journey-lines.ts'
 import { renderJsonChunks } from '../report/json.ts'
 import type { Report } from '../report/model.ts'
 import { renderPacketLine } from '../report/packet-line.ts'
 import { renderText } from '../report/text.ts'
-import { type Output, outputTo, standardOutput } from './output.ts'
+import { addAddress, addCount, addName, addPort, nameList } from './option-values.ts'
+import { type Output, outputFile, standardOutput } from './output.ts'
 import { progressBar } from './progress.ts'
 
 interface AnalyzeFlags {
@@ -28,10 +29,10 @@ interface AnalyzeFlags {
 
 const EXAMPLES = `
 Examples:
-  hoptrace analyze captures/                       each capture in the folder is a point
-  hoptrace analyze container=c.pcap uplink=u.pcap  names for the points
-  hoptrace analyze --path container,veth,uplink .  the order of the points is known
-  hoptrace analyze . --host 172.17.0.3 --port 80   flows that look like this at any point
+  hoptrace analyze captures/udp-and-ping           each capture in it is a point
+  hoptrace analyze in=c.pcap out=u.pcap            the points get these names
+  hoptrace analyze . --path container,veth,uplink  the order of points is known
+  hoptrace analyze . --host 172.17.0.3 --port 80   as seen at any of the points
   hoptrace analyze . --flow 3 --packets            one flow, packet by packet
   hoptrace analyze . --json | jq '.flows[].translations'
   tcpdump -U -w - -i eth0 -c 100 | hoptrace analyze -`
@@ -40,15 +41,16 @@ Examples:
 export function analyzeCommand(): Command {
   return new Command('analyze')
     .description('reads captures, joins them, and shows each flow with its NAT, TTL and losses')
+    .usage('[options] INPUT...')
     .argument(
-      '<input...>',
+      '[input...]',
       'FILE, NAME=FILE, DIR (each capture in it is a point) or - (stdin); pcap or pcapng, also gzipped',
     )
-    .option('--path <points>', 'order of the points, client side first: a,b,c', list)
-    .option('--host <ip>', 'only flows with this address at any point (repeatable)', collect)
-    .option('--port <number>', 'only flows with this port at any point (repeatable)', collectNumber)
-    .option('--proto <name>', 'only flows of this protocol: tcp, udp, icmp, … (repeatable)', collect)
-    .option('--flow <id>', 'only this flow, in detail (repeatable)', collectNumber)
+    .option('--path <points>', 'order of the points, client side first: a,b,c', nameList)
+    .option('--host <ip>', 'only flows with this address at any point (repeatable)', addAddress)
+    .option('--port <number>', 'only flows with this port at any point (repeatable)', addPort)
+    .option('--proto <name>', 'only flows of this protocol: tcp, udp, icmp, … (repeatable)', addName)
+    .option('--flow <id>', 'only this flow, in detail (repeatable)', addCount)
     .option('--packets', 'list the packets of the selected flows, a line each')
     .option('--json', 'print one JSON document (schema hoptrace.report/1)')
     .option('--journeys <file>', 'write a line of JSON for each packet to FILE, or - for stdout')
@@ -58,42 +60,74 @@ export function analyzeCommand(): Command {
 }
 
 async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
-  if (flags.json && flags.journeys === '-')
+  const { journeys: journeyPath } = flags
+  // Opening /dev/stdout would cut a file short that stdout is redirected to.
+  const streamsJourneys = journeyPath === '-' || (!!journeyPath && descriptorOf(journeyPath) === 1)
+  if (flags.json && streamsJourneys)
     throw new HoptraceError('--json and --journeys - both want stdout: give --journeys a file')
   const stdout = standardOutput()
   const journeyFile =
-    flags.journeys !== undefined && flags.journeys !== '-' ? openForWriting(flags.journeys) : null
+    journeyPath === undefined || streamsJourneys ? null : await outputFile(journeyPath, '--journeys')
+  const listsPackets = flags.packets === true && !flags.json && !streamsJourneys
   const bar = progressBar()
-  const { report, failures, journeys } = await analyze(inputs, {
-    journeys: flags.packets === true || flags.journeys !== undefined,
+  const analysis = await analyze(inputs, {
+    journeys: listsPackets || journeyPath !== undefined,
     onProgress: bar.update,
     ...(flags.path ? { path: flags.path } : {}),
   }).finally(bar.stop)
-  for (const failure of failures) process.stderr.write(`hoptrace: ${failure}\n`)
-  const selected = selectFlows(report, filterOf(flags))
-  const ids = new Set(selected.flows.map((flow) => flow.id))
-  if (flags.json) await stdout.writeAll(renderJsonChunks(selected))
-  else if (flags.journeys !== '-') {
-    await stdout.write(renderSelected(selected, flags, stdout))
-    for (const warning of flags.flow || flags.packets ? report.warnings : [])
-      process.stderr.write(`hoptrace: ${warning}\n`)
-  }
-  const journeyOutput = journeyFile ?? (flags.journeys === '-' ? stdout : null)
-  if (journeyOutput || flags.packets) {
-    const firstNs = new Map(selected.flows.map((flow) => [flow.id, flow.firstNs]))
-    for (const journey of journeys()) {
-      if (!ids.has(journey.flow)) continue
-      if (journeyOutput) await journeyOutput.write(`${renderJourneyLine(journey)}\n`)
-      else if (!flags.json) {
-        const line = renderPacketLine(journey, { ...stdout, flowFirstNs: firstNs.get(journey.flow)! })
-        await stdout.write(`${line}\n`)
-      }
-    }
-  }
-  await journeyFile?.end()
-  if (failures.length > 0) process.exitCode = 2
+  for (const failure of analysis.failures) complain(failure)
+  const filter = filterOf(flags)
+  const selected = selectFlows(analysis.report, filter)
+  // Set in front of all output: it stands whether or not somebody reads that to its end.
+  if (analysis.failures.length > 0) process.exitCode = 2
   else if (flags.check && selected.findings.some((finding) => finding.severity === 'error'))
     process.exitCode = 1
+
+  const noMatch =
+    selected.flows.length === 0 && analysis.report.flows.length > 0
+      ? renderNoMatch(analysis.report, filter)
+      : null
+  if (flags.json) {
+    for (const piece of renderJsonChunks(selected)) await stdout.write(piece)
+  } else if (!streamsJourneys) {
+    await stdout.write(noMatch === null ? renderSelected(selected, flags, stdout) : `${noMatch}\n`)
+  }
+  if (noMatch !== null && (flags.json || streamsJourneys)) complain(noMatch)
+  const showsWarnings = flags.json || (!streamsJourneys && noMatch === null && !flags.flow)
+  if (!showsWarnings) for (const warning of selected.warnings) complain(warning)
+  await writeJourneys(analysis, selected, {
+    json: streamsJourneys ? stdout : journeyFile,
+    text: listsPackets ? stdout : null,
+  })
+  await stdout.end()
+  await journeyFile?.end()
+}
+
+/** One pass for both: the journeys can be had only once. */
+async function writeJourneys(
+  { journeys }: Analysis,
+  { flows }: Report,
+  { json, text }: { json: Output | null; text: Output | null },
+): Promise<void> {
+  if (!(json || text) || flows.length === 0) return
+  const firstNs = new Map(flows.map((flow) => [flow.id, flow.firstNs]))
+  const idColumns = flows.length > 1 ? String(flows.at(-1)!.id).length + 2 : 0
+  const options = text && {
+    // A file or a pipe has room for all of a packet's way, and `grep` finds it there.
+    columns: text.isTerminal ? text.columns - idColumns : Number.POSITIVE_INFINITY,
+    color: text.color,
+  }
+  await text?.write('\n')
+  for (const journey of journeys()) {
+    const flowFirstNs = firstNs.get(journey.flow)
+    if (flowFirstNs === undefined) continue
+    if (json) await json.write(`${renderJourneyLine(journey)}\n`)
+    if (text && options) {
+      const id = idColumns > 0 ? `#${String(journey.flow).padEnd(idColumns - 1)}` : ''
+      await text.write(`${id}${renderPacketLine(journey, { ...options, flowFirstNs })}\n`)
+    }
+    if ((!json || json.closed) && (!text || text.closed)) break
+  }
 }
 
 function renderSelected(report: Report, flags: AnalyzeFlags, stdout: Output): string {
@@ -111,29 +145,6 @@ function filterOf(flags: AnalyzeFlags): FlowFilter {
   }
 }
 
-function openForWriting(path: string): Output {
-  try {
-    return outputTo(createWriteStream(path, { fd: openSync(path, 'w') }))
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    throw new HoptraceError(
-      `${path}: can't be written (${code}): give --journeys a file in a folder that you may write to`,
-    )
-  }
-}
-
-function list(value: string): string[] {
-  const names = value.split(',').map((name) => name.trim())
-  if (names.some((name) => name === ''))
-    throw new InvalidArgumentError('give names separated by commas: a,b,c')
-  return names
-}
-
-function collect(value: string, before: string[] = []): string[] {
-  return [...before, value]
-}
-
-function collectNumber(value: string, before: number[] = []): number[] {
-  if (!/^\d{1,9}$/.test(value)) throw new InvalidArgumentError('give a number.')
-  return [...before, Number(value)]
+function complain(line: string): void {
+  process.stderr.write(`hoptrace: ${line}\n`)
 }

@@ -1,49 +1,101 @@
-/** Output: where commands write, with back pressure; a reader that closes the pipe early ends the program quietly. */
+/** Output: where commands write, in large pieces; a reader that closes the pipe early is no error. */
 
-import { once } from 'node:events'
+import { createWriteStream, openSync, statSync } from 'node:fs'
 import type { Writable } from 'node:stream'
 import { WriteStream as TerminalStream } from 'node:tty'
+import { displayText } from '../capture/display-text.ts'
+import { isCapture } from '../capture/inputs.ts'
+import { HoptraceError } from '../errors.ts'
 
 /** Width for output that is no terminal. */
 const DEFAULT_COLUMNS = 80
+/** Lines are gathered to about this length: a system call for each line would be most of the work. */
+const PIECE_CHARS = 65_536
 
 export interface Output {
   /** Width in columns: the terminal's, `COLUMNS`, or 80. */
   readonly columns: number
+  readonly isTerminal: boolean
   /** Only on a terminal, and never with NO_COLOR. */
   readonly color: boolean
+  /** Whoever read has seen enough (`hoptrace … | head`): what is written now goes nowhere. */
+  readonly closed: boolean
+  /** Rejects with a `HoptraceError` where the device is full or broken. */
   write(text: string): Promise<void>
-  writeAll(pieces: Iterable<string>): Promise<void>
   /** Resolves when all is written. */
   end(): Promise<void>
 }
 
 export function standardOutput(): Output {
-  return outputTo(process.stdout)
+  return outputTo(process.stdout, 'standard output')
 }
 
-export function outputTo(stream: Writable): Output {
-  let broken: NodeJS.ErrnoException | null = null
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    // `hoptrace … | head` is no error: whoever reads has seen enough.
-    if (error.code === 'EPIPE' && stream === process.stdout) process.exit(process.exitCode ?? 0)
-    broken = error
-  })
-  const write = async (text: string) => {
-    if (broken) throw broken
-    if (!stream.write(text)) await once(stream, 'drain')
+/**
+ * Opens `path` for writing, empty. Rejects with a `HoptraceError` where that is not possible, and where a capture lies
+ * there: captures are what people can't make again, and `--journeys *.pcap` is soon typed.
+ */
+export async function outputFile(path: string, option: string): Promise<Output> {
+  const shown = displayText(path, 400)
+  try {
+    if (statSync(path, { throwIfNoEntry: false })?.isFile() && (await isCapture(path)))
+      throw new HoptraceError(`${shown}: is a capture, not overwritten: give ${option} another file`)
+    return outputTo(createWriteStream(path, { fd: openSync(path, 'w') }), shown)
+  } catch (error) {
+    if (error instanceof HoptraceError) throw error
+    const { code } = error as NodeJS.ErrnoException
+    throw new HoptraceError(
+      `${shown}: cannot be written (${code}): give ${option} a file in a folder that you may write to`,
+    )
+  }
+}
+
+function outputTo(stream: Writable, name: string): Output {
+  let pending = ''
+  let closed = false
+  let failure: HoptraceError | null = null
+  const note = (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE' && stream === process.stdout) closed = true
+    else
+      failure ??= new HoptraceError(
+        `${name}: cannot be written (${error.code}): is there room, and a reader?`,
+      )
+  }
+  stream.on('error', note)
+  const flush = async () => {
+    const text = pending
+    pending = ''
+    if (text !== '' && !closed && !failure) {
+      await new Promise<void>((resolve) => {
+        const written = (error?: Error | null) => {
+          if (error) note(error)
+          resolve()
+        }
+        // Standard output that is a file writes at once, and throws.
+        try {
+          stream.write(text, written)
+        } catch (error) {
+          written(error as Error)
+        }
+      })
+    }
+    if (failure) throw failure
   }
   const terminal = stream instanceof TerminalStream ? stream : null
   return {
     columns: terminal?.columns || Number(process.env.COLUMNS) || DEFAULT_COLUMNS,
+    isTerminal: terminal !== null,
     color: terminal !== null && !process.env.NO_COLOR && terminal.hasColors(),
-    write,
-    async writeAll(pieces) {
-      for (const piece of pieces) await write(piece)
+    get closed() {
+      return closed
+    },
+    async write(text) {
+      pending += text
+      if (pending.length >= PIECE_CHARS) await flush()
     },
     async end() {
-      stream.end()
-      await once(stream, 'close')
+      await flush()
+      if (stream !== process.stdout) await new Promise<void>((resolve) => stream.end(() => resolve()))
+      if (failure) throw failure
     },
   }
 }

@@ -21,7 +21,8 @@ export function progressBar(): ProgressBar {
         bar = new SingleBar({
           stream: process.stderr,
           clearOnComplete: true,
-          hideCursor: true,
+          // Ctrl-C would leave the terminal without one.
+          hideCursor: false,
           format: 'reading {bar} {percentage} % · {eta_formatted} left',
         })
         bar.start(totalBytes, readBytes)

@@ -331,7 +331,8 @@ export class Correlator {
       if (!(flows.seen[direction]! & (Seen.SynAck | Seen.Data))) seen |= Seen.RstToSyn
     } else {
       if (headers.payloadLenBytes > 0) seen |= Seen.Data
-      if (flows.advanceSequence(direction, headers.tcpSeq >>> 0, sequenceLength(headers))) {
+      const isControl = (tcpFlags & (TcpFlag.Syn | TcpFlag.Fin)) !== 0
+      if (flows.advanceSequence(direction, headers.tcpSeq >>> 0, sequenceLength(headers), isControl)) {
         window.flags[slot]! |= JourneyFlag.Retransmission
         flows.retransmissions[direction]!++
         this.#markResent(slot, headers.tcpSeq, sequenceLength(headers))

@@ -148,10 +148,10 @@ export class FlowTable {
   }
 
   /**
-   * Notes a TCP segment's place in its direction's sequence space (lengths include SYN and FIN). Returns true where
-   * all of it lies below what was sent before and fills no gap: a retransmission.
+   * Notes a TCP segment's place in its direction's sequence space (`lenBytes` includes SYN and FIN, which `isControl`
+   * tells of). Returns true where all of it lies below what was sent before and fills no gap: a retransmission.
    */
-  advanceSequence(direction: DirectionIndex, seq: number, lenBytes: number): boolean {
+  advanceSequence(direction: DirectionIndex, seq: number, lenBytes: number, isControl: boolean): boolean {
     const end = (seq + lenBytes) >>> 0
     if (!(this.seen[direction]! & Seen.Any)) {
       this.seen[direction]! |= Seen.Any
@@ -167,7 +167,7 @@ export class FlowTable {
     }
     if (lenBytes === 0) return false
     // A keep-alive probe repeats one byte on purpose.
-    if (lenBytes === 1 && end === known && ahead === -1) return false
+    if (lenBytes === 1 && end === known && !isControl) return false
     return !this.#fillHole(direction, seq, end)
   }
 

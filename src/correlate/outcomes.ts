@@ -20,7 +20,7 @@ export interface PatternOutcome {
 export interface OutcomeOptions {
   /** Nothing ever came back in this flow, not even an ICMP error. */
   unanswered: boolean
-  /** Where the flow would have gone next if it was unanswered, or -1. */
+  /** Where the packets would have gone next though none of this direction was seen there, or -1. */
   beyond: PointIndex
 }
 
@@ -44,8 +44,7 @@ export function outcomesOf(
     const unseenAt: PointIndex[] = []
     for (let i = 0; i < lastReached; i++) if (expected[i] && !reached[i]) unseenAt.push(legs.point[way[i]!]!)
     const nextExpected = expected.findIndex((yes, i) => yes && i > lastReached)
-    const next =
-      nextExpected >= 0 ? legs.point[way[nextExpected]!]! : options.unanswered ? options.beyond : -1
+    const next = nextExpected >= 0 ? legs.point[way[nextExpected]!]! : options.beyond
     const flags = patterns.flags[row]!
     let kind: OutcomeKind = 'delivered'
     let between: [PointIndex, PointIndex] | null = null

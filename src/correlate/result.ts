@@ -133,7 +133,9 @@ class FlowReader {
       const isUnanswered = ways.way[1 - side]!.length === 0 && icmpErrors.length === 0
       const outcomes = outcomesOf(this.#correlator, direction, ways.way[side]!, {
         unanswered: isUnanswered,
-        beyond: isUnanswered ? this.#beyond(ways.way[side]!) : -1,
+        beyond: isUnanswered
+          ? this.#beyond(ways.way[side]!)
+          : this.#wayBack(ways.way[side]!, ways.way[1 - side]!),
       })
       let packets = 0
       let bytes = 0
@@ -168,7 +170,7 @@ class FlowReader {
       lastNs: this.#epoch.toUnixNs(lastNs).toString(),
       forward: forwardReport,
       reverse: reverseReport,
-      translations: translations(forwardReport.path, reverseReport.path),
+      translations: translations(forwardReport.path, reverseReport.path, isEcho(protocol)),
       lost,
       unseen,
       latency: [...this.#latencies(ways.way[0], 'forward'), ...this.#latencies(ways.way[1], 'reverse')],
@@ -222,6 +224,19 @@ class FlowReader {
     if (placed.has(next)) return next
     // A point that saw nothing of all this can only be behind; which one is next is clear if there is just one.
     return points.length - placed.size === 1 ? next : -1
+  }
+
+  /**
+   * Where packets that end early should have gone next: the way that the opposite direction came. -1 where they went as
+   * far as that one, or another way.
+   */
+  #wayBack(way: LegIndex[], opposite: LegIndex[]): PointIndex {
+    const { point } = this.#correlator.legs
+    if (way.length === 0) return -1
+    const last = opposite.findIndex((leg) => point[leg] === point[way.at(-1)!])
+    if (last <= 0) return -1
+    const next = point[opposite[last - 1]!]!
+    return way.some((leg) => point[leg] === next) ? -1 : next
   }
 
   /** Of one /16 (IPv4, as Docker's networks are) or /64 (IPv6): then no router need be between them. */
@@ -323,11 +338,19 @@ class FlowReader {
   }
 }
 
-/** Rewrites of the forward packet from station to station, and one in front of the first that only the replies show. */
-function translations(forward: readonly Station[], reverse: readonly Station[]): Translation[] {
+/**
+ * Rewrites of the forward packet from station to station, and one in front of the first that only the replies show.
+ * An echo's identifier counts as the source's: it stands at both ends.
+ */
+function translations(
+  forward: readonly Station[],
+  reverse: readonly Station[],
+  hasOneId: boolean,
+): Translation[] {
   const list: Translation[] = []
   const add = (kind: 'snat' | 'dnat', a: Station, b: Station, from: Endpoint, to: Endpoint) => {
-    if (from.ip !== to.ip || from.port !== to.port) list.push({ kind, between: [a.point, b.point], from, to })
+    const samePort = from.port === to.port || (hasOneId && kind === 'dnat')
+    if (from.ip !== to.ip || !samePort) list.push({ kind, between: [a.point, b.point], from, to })
   }
   const first = forward[0]
   const answered = reverse.at(-1)
@@ -338,4 +361,8 @@ function translations(forward: readonly Station[], reverse: readonly Station[]):
     add('dnat', a, b, a.dst, b.dst)
   }
   return list
+}
+
+function isEcho(protocol: number): boolean {
+  return protocol === Protocol.Icmp || protocol === Protocol.Icmpv6
 }

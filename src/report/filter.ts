@@ -1,10 +1,14 @@
 /** Filters: which flows of a report the user asked for; an address or port matches at any point. */
 
+import { BlockList, isIPv6 } from 'node:net'
 import { HoptraceError } from '../errors.ts'
+import { groupBy } from './grouping.ts'
 import type { Endpoint, FlowReport, Report } from './model.ts'
+import { formatCounted } from './quantities.ts'
 
 /** Each list that is not empty must be met by one of its values. */
 export interface FlowFilter {
+  /** IP addresses, in any of their spellings. */
   hosts: readonly string[]
   ports: readonly number[]
   protocols: readonly string[]
@@ -16,8 +20,9 @@ export interface FlowFilter {
 export function selectFlows(report: Report, filter: FlowFilter): Report {
   for (const id of filter.ids)
     if (!report.flows.some((flow) => flow.id === id))
-      throw new HoptraceError(`--flow ${id}: there are only flows 1 to ${report.flows.length}`)
-  const flows = report.flows.filter((flow) => matches(flow, filter))
+      throw new HoptraceError(`--flow ${id}: ${flowRange(report.flows.length)}`)
+  const hosts = hostList(filter.hosts)
+  const flows = report.flows.filter((flow) => matches(flow, filter, hosts))
   if (flows.length === report.flows.length) return report
   const ids = new Set(flows.map((flow) => flow.id))
   return {
@@ -27,16 +32,45 @@ export function selectFlows(report: Report, filter: FlowFilter): Report {
   }
 }
 
-function matches(flow: FlowReport, { hosts, ports, protocols, ids }: FlowFilter): boolean {
+/** The sentence for a filter that no flow of the report meets. */
+export function renderNoMatch(report: Report, filter: FlowFilter): string {
+  const asked = [
+    ...filter.hosts.map((host) => `--host ${host}`),
+    ...filter.ports.map((port) => `--port ${port}`),
+    ...filter.protocols.map((name) => `--proto ${name}`),
+    ...filter.ids.map((id) => `--flow ${id}`),
+  ]
+  const groups = [...groupBy(report.flows, (flow) => flow.protocol)]
+  const there = groups.map(([protocol, { length }]) => `${length} ${protocol}`).join(', ')
+  return `No flow matches ${asked.join(' ')}, out of ${formatCounted(report.flows.length, 'flow')} (${there})`
+}
+
+function flowRange(flows: number): string {
+  if (flows === 0) return 'there are no flows'
+  return flows === 1 ? 'there is only flow 1' : `there are only flows 1 to ${flows}`
+}
+
+function matches(flow: FlowReport, { hosts, ports, protocols, ids }: FlowFilter, list: BlockList): boolean {
   if (ids.length > 0 && !ids.includes(flow.id)) return false
   if (protocols.length > 0 && !protocols.some((name) => name.toLowerCase() === flow.protocol)) return false
-  const ends = endpoints(flow)
-  // Asking for an address and a port means an end that has both.
   if (hosts.length === 0 && ports.length === 0) return true
-  return ends.some(
-    ({ ip, port }) =>
-      (hosts.length === 0 || hosts.includes(ip)) && (ports.length === 0 || ports.includes(port)),
+  // As in tcpdump, the address and the port may be those of different ends: a client's address, the server's port.
+  const ends = endpoints(flow)
+  return (
+    (hosts.length === 0 || ends.some(({ ip }) => list.check(ip, familyOf(ip)))) &&
+    (ports.length === 0 || ends.some(({ port }) => ports.includes(port)))
   )
+}
+
+/** Compares addresses and not texts: an IPv6 address has many spellings. */
+function hostList(hosts: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const host of hosts) list.addAddress(host, familyOf(host))
+  return list
+}
+
+function familyOf(ip: string): 'ipv4' | 'ipv6' {
+  return isIPv6(ip) ? 'ipv6' : 'ipv4'
 }
 
 function endpoints(flow: FlowReport): Endpoint[] {

@@ -1,0 +1,38 @@
+/** Option values: the parsers that commander calls; a wrong value ends in one line that says what is wanted. */
+
+import { isIP } from 'node:net'
+import { InvalidArgumentError } from 'commander'
+import { displayText } from '../capture/display-text.ts'
+
+/** `a,b,c` → names as points show theirs. */
+export function nameList(value: string): string[] {
+  const names = value.split(',').map((name) => displayText(name.trim()))
+  if (names.some((name) => name === ''))
+    throw new InvalidArgumentError('Give names separated by commas: a,b,c')
+  return names
+}
+
+/** A name, behind those that were given before. */
+export function addName(value: string, before: string[] = []): string[] {
+  return [...before, displayText(value)]
+}
+
+/** An IP address, behind those that were given before. */
+export function addAddress(value: string, before: string[] = []): string[] {
+  if (isIP(value) === 0 || value.includes('%'))
+    throw new InvalidArgumentError('Give an IP address, such as 172.17.0.3')
+  return [...before, value]
+}
+
+/** A port (or ICMP echo id), behind those that were given before. */
+export function addPort(value: string, before: number[] = []): number[] {
+  if (!/^\d{1,5}$/.test(value) || Number(value) > 0xffff)
+    throw new InvalidArgumentError('Give a number from 0 to 65535')
+  return [...before, Number(value)]
+}
+
+/** A number that counts from 1, behind those that were given before. */
+export function addCount(value: string, before: number[] = []): number[] {
+  if (!/^0*[1-9]\d{0,8}$/.test(value)) throw new InvalidArgumentError('Give a number from 1 on')
+  return [...before, Number(value)]
+}
