@@ -68,8 +68,12 @@ test('losses without capture trouble come out where they happened, or as ambiguo
     const { extra, lacking } = lossesDiffer(one)
     // Where one of two equal packets is lost, both are ambiguous, and so the loss is told as none.
     const ambiguous = one.report.flows.reduce((n, flow) => n + flow.ambiguous, 0)
-    expect(extra).toEqual([])
+    expect(extra.length).toBeLessThanOrEqual(ambiguous)
     expect(lacking.length).toBeLessThanOrEqual(ambiguous)
+    const lost = (flows: { lost: { packets: number }[] }[]) =>
+      flows.flatMap((flow) => flow.lost).reduce((n, { packets }) => n + packets, 0)
+    expect(lost(one.report.flows)).toBeLessThanOrEqual(lost(one.truth.flows))
+    expect(lost(one.report.flows)).toBeGreaterThanOrEqual(lost(one.truth.flows) - ambiguous)
   }
 })
 
