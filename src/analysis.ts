@@ -1,6 +1,7 @@
 /** The analysis: the whole way of the data in one place, from captures to the report. */
 
 import { type CaptureInput, resolveInputs } from './capture/inputs.ts'
+import { JoinedWriter } from './capture/joined-writer.ts'
 import { linkTypeName } from './capture/link-types.ts'
 import { MergedRecords } from './capture/merge.ts'
 import type { Point, PointIndex } from './capture/record.ts'
@@ -21,6 +22,8 @@ export interface AnalysisOptions {
   path?: readonly string[]
   /** Keep the journeys, for `Analysis.journeys`. They go to a temporary file where they are many. */
   journeys?: boolean
+  /** Write all records into this pcapng file, each with the number of its packet. */
+  write?: string
   /** Called now and then while files are read. `totalBytes` is null where a pipe is among them. */
   onProgress?: (readBytes: number, totalBytes: number | null) => void
 }
@@ -48,7 +51,12 @@ export async function analyze(args: readonly string[], options: AnalysisOptions 
       journal ? { onJourney: (journey) => journal.append(journey) } : {},
     )
     const observations = new Observations()
-    await joinAll(records, correlator, observations, options.onProgress)
+    const writer =
+      options.write === undefined
+        ? null
+        : new JoinedWriter(options.write, records.points, inputs, records.epoch)
+    await joinAll(records, correlator, observations, writer, options.onProgress)
+    await writer?.close()
     const joined = joinedFlows(correlator, records.epoch, { statedPath: statedPath() })
     const findings = diagnose({
       points: records.points,
@@ -87,6 +95,7 @@ async function joinAll(
   records: MergedRecords,
   correlator: Correlator,
   observations: Observations,
+  writer: JoinedWriter | null,
   onProgress: AnalysisOptions['onProgress'],
 ): Promise<void> {
   const headers = new Headers()
@@ -95,7 +104,8 @@ async function joinAll(
       const { record, point } = records
       decodeFrame(record.bytes, record.start, record.end, record.linkType, record.originalLenBytes, headers)
       observations.note(point, record.frame, headers)
-      correlator.add(point, record, headers)
+      const packet = correlator.add(point, record, headers)
+      writer?.add(point, record, packet)
     }
     if (records.done) break
     if (onProgress) {

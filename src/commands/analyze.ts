@@ -2,7 +2,6 @@
 
 import { Command } from 'commander'
 import { type Analysis, analyze } from '../analysis.ts'
-import { descriptorOf } from '../capture/byte-source.ts'
 import { HoptraceError } from '../errors.ts'
 import { type FlowFilter, renderNoMatch, selectFlows } from '../report/filter.ts'
 import { renderFlowDetail } from '../report/flow-detail.ts'
@@ -26,6 +25,9 @@ interface AnalyzeFlags {
   proto?: string[]
   flow?: number[]
 }
+
+/** Opening one of the paths would cut a file short that stdout is redirected to. */
+const STDOUT_NAMES = ['-', '/dev/stdout', '/dev/fd/1', '/proc/self/fd/1']
 
 const EXAMPLES = `
 Examples:
@@ -61,8 +63,7 @@ export function analyzeCommand(): Command {
 
 async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
   const { journeys: journeyPath } = flags
-  // Opening /dev/stdout would cut a file short that stdout is redirected to.
-  const streamsJourneys = journeyPath === '-' || (!!journeyPath && descriptorOf(journeyPath) === 1)
+  const streamsJourneys = journeyPath !== undefined && STDOUT_NAMES.includes(journeyPath)
   if (flags.json && streamsJourneys)
     throw new HoptraceError('--json and --journeys - both want stdout: give --journeys a file')
   const stdout = standardOutput()

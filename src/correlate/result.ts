@@ -34,6 +34,8 @@ export interface JoinedFlows {
   path: PointIndex[]
   /** Outcome by pattern row. */
   outcomes: Map<number, PatternOutcome>
+  /** Place of a leg on its way, from 0; by leg. */
+  places: Uint8Array
   /** An address as text. */
   address(address: AddressIndex): string
   /** Number (`id`) of the flow and name of the direction that a direction belongs to. */
@@ -88,8 +90,15 @@ export function joinedFlows(correlator: Correlator, epoch: Epoch, options: JoinO
     numbers.set(ways.flow, i + 1)
     return reader.read(ways, i + 1)
   })
+  const places = new Uint8Array(legs.count)
+  for (const { way } of all)
+    for (const side of way)
+      side.forEach((leg, place) => {
+        places[leg] = place
+      })
   return {
     flows: joined,
+    places,
     path: order.points,
     outcomes: reader.outcomes,
     address: (address) => reader.address(address),

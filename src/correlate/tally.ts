@@ -12,6 +12,8 @@ import { JourneyFlag, type JourneySlot, type JourneyWindow } from './window.ts'
 /** Sightings of one journey that are told; a capture can double a packet for ever. */
 const MAX_SIGHTINGS = 256
 const NO_STATION = 255
+/** So many packets of a leg are measured against the last two stations. */
+const MEASURED_TWICE = 64
 
 /**
  * One journey that leaves the window: valid during the call. Sightings are sorted along the way.
@@ -228,18 +230,29 @@ export class Tally {
     return covered
   }
 
-  /** Counts TTLs, and the latencies between neighbours on the way. */
+  /**
+   * Counts TTLs, and the latencies between neighbours on the way. As two neighbours may change places when all is known,
+   * the first packets are measured over one station, too.
+   */
   #measure(n: number): void {
     const { legs, latency } = this.#tables
     const { leg, timeNs, ttl } = this.#journey
     let before = -1
+    let beforeNs = 0
+    let second = -1
+    let secondNs = 0
     for (let i = 0; i < n; i++) {
       const here = leg[i]!
       if (before === here) continue
+      const hereNs = timeNs[i]!
       legs.voteTtl(here, ttl[i]!)
-      legs.packets[here]!++
-      if (i > 0) latency.add(latency.row(before, here), timeNs[i]! - timeNs[i - 1]!)
+      const packets = ++legs.packets[here]!
+      if (before >= 0) latency.add(latency.row(before, here), hereNs - beforeNs)
+      if (second >= 0 && packets <= MEASURED_TWICE) latency.add(latency.row(second, here), hereNs - secondNs)
+      second = before
+      secondNs = beforeNs
       before = here
+      beforeNs = hereNs
     }
   }
 

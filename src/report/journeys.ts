@@ -52,8 +52,12 @@ function sightings(
 ): SightingReport[] {
   const { legs } = correlator
   const list: SightingReport[] = []
+  const place = (i: number) => joined.places[journey.leg[i]!]!
+  const alongTheWay = Array.from({ length: journey.sightings }, (_, i) => i).sort(
+    (a, b) => place(a) - place(b),
+  )
   let lastLeg = -1
-  for (let i = 0; i < journey.sightings; i++) {
+  for (const i of alongTheWay) {
     const leg = journey.leg[i]!
     if (leg === lastLeg) {
       list.at(-1)!.frames.push(journey.frame[i]!)
@@ -72,11 +76,19 @@ function sightings(
   return list
 }
 
-/** What the packet is, in few words: `[S.] seq 1 ack 2 len 0`, `echo request seq 3 len 56`, `udp len 12`. */
+/**
+ * What the packet is, in few words: `[S.] seq 0 len 0`, `echo seq 3 len 56`, `udp len 12`. TCP sequence numbers count
+ * from the SYN's where that was seen.
+ */
 function summary(journey: FinishedJourney, flow: JoinedFlow, correlator: Correlator): string {
   const protocol = correlator.legs.protocol[journey.leg[0]!]!
   const length = `len ${journey.payloadLenBytes}`
-  if (protocol === Protocol.Tcp) return `[${tcpFlagsText(journey.tcpFlags)}] seq ${journey.seq} ${length}`
+  if (protocol === Protocol.Tcp) {
+    const { hasIsn, isn } = correlator.legs
+    const withIsn = journey.leg.subarray(0, journey.sightings).find((leg) => hasIsn[leg] === 1)
+    const seq = withIsn === undefined ? journey.seq : (journey.seq - isn[withIsn]!) >>> 0
+    return `[${tcpFlagsText(journey.tcpFlags)}] seq ${seq} ${length}`
+  }
   if (protocol === Protocol.Icmp || protocol === Protocol.Icmpv6) return `echo seq ${journey.seq} ${length}`
   return `${flow.protocol} ${length}`
 }
