@@ -15,7 +15,7 @@ describe('a reader that goes away early ends the program quietly', () => {
     'analyze %s',
     async (options) => {
       for (const reader of ['head -1', 'true']) {
-        const run = await shell(`hoptrace analyze ${MANY} ${options} | ${reader}; echo "\${PIPESTATUS[0]}"`)
+        const run = await shell(`hoptrace analyze ${MANY} ${options} | ${reader}; echo "$PIPESTATUS"`)
         expect(run.stderr).toBe('')
         expect(run.stdout).toMatch(/(^|\n)0\n$/)
       }
@@ -23,7 +23,7 @@ describe('a reader that goes away early ends the program quietly', () => {
   )
 
   test('the exit code is what it would have been', async () => {
-    const codes = 'echo "${PIPESTATUS[0]}"'
+    const codes = 'echo "$PIPESTATUS"'
     expect((await shell(`hoptrace analyze captures/forward-drop --check | true; ${codes}`)).stdout).toBe(
       '1\n',
     )
@@ -68,7 +68,7 @@ describe('input that is no plain file', () => {
       `zcat ${UPLINK} | hoptrace analyze /dev/stdin`,
     ]) {
       const { stdout, stderr, code } = await shell(command)
-      expect(stdout).toMatch(/^1 point · 27 frames · 2 flows/)
+      expect(stdout).toMatch(/^1 point · 25 frames · 2 flows/)
       expect(stdout).toContain('stdin')
       expect([stderr, code]).toEqual(['', 0])
     }
@@ -91,8 +91,8 @@ describe('input that is no plain file', () => {
     writer.end(readFileSync(UPLINK))
     const { stdout, code } = await shell(`hoptrace analyze up=${quote(fifo)} c=<(zcat ${UPLINK}) --json`)
     expect(JSON.parse(stdout).points).toMatchObject([
-      { name: 'up', packets: 27 },
-      { name: 'c', packets: 27 },
+      { name: 'up', packets: 25 },
+      { name: 'c', packets: 25 },
     ])
     expect(code).toBe(0)
   })
