@@ -94,6 +94,7 @@ export class Correlator {
       this.notJoined.add(reason, point)
       return -1
     }
+    while (this.window.isFull) this.#forceOldest()
     const leg = this.#legOf(point, record.frame, headers, timeNs)
     this.legs.lastNs[leg] = timeNs
     this.#identity.of(headers)
@@ -137,6 +138,13 @@ export class Correlator {
   /** Lets all journeys leave the window: no record will follow. */
   finish(): void {
     while (this.window.size > 0) this.#tally.finishOldest()
+  }
+
+  /** Lets the oldest journey go before its time. */
+  #forceOldest(): void {
+    this.window.flags[this.window.oldestSlot()]! |= JourneyFlag.Forced
+    this.window.forced++
+    this.#tally.finishOldest()
   }
 
   /** Lets journeys go that have waited long enough. */
@@ -285,11 +293,6 @@ export class Correlator {
 
   #begin(direction: DirectionIndex, headers: Headers, timeNs: number): JourneySlot {
     const { window, flows } = this
-    if (window.isFull) {
-      window.flags[window.oldestSlot()]! |= JourneyFlag.Forced
-      window.forced++
-      this.#tally.finishOldest()
-    }
     const slot = window.open(this.#identity.low, this.#identity.high, timeNs)
     window.direction[slot] = direction
     window.lenBytes[slot] = headers.ipTotalLenBytes

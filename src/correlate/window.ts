@@ -1,7 +1,7 @@
 /** The window: journeys that may still get sightings, found by identity, leaving in the order in which they began. */
 
 import type { PointIndex } from '../capture/record.ts'
-import { type Column, grown } from './columns.ts'
+import type { Column } from './columns.ts'
 import type { LegIndex } from './legs.ts'
 
 /** The bit of a point in `pointsSeen`. */
@@ -11,7 +11,7 @@ export function pointBit(point: PointIndex): number {
 
 /** Place of a journey in the window's ring; valid until the journey leaves. */
 export type JourneySlot = number
-/** Place of a sighting in the window's pool; valid until its journey leaves. */
+/** Place of a sighting in its ring; valid until its journey leaves, or the ring grows. */
 export type SightingIndex = number
 
 export const JourneyFlag = {
@@ -31,13 +31,17 @@ export const JourneyFlag = {
   Resent: 64,
 } as const
 
-/** Journeys in the window at the most: about 40 MB. More than that many packets in `windowNs` leave early, and are counted. */
+/** Journeys and sightings in the window at the most, about 80 MB: where there are more, the oldest have to leave early. */
 const MAX_JOURNEYS = 1 << 18
+const MAX_SIGHTINGS = 1 << 21
+/** Sightings that one packet may add: a joined super-packet is seen by all journeys whose bytes it carries. */
+const SPARE_SIGHTINGS = 512
 const NONE = -1
 
 /**
- * A ring of journeys in the order of their first sightings, a hash table over their identities, and a pool of their
- * sightings. Nothing is deleted from the hash chains: they run from new to old, and end where a journey has left.
+ * Two rings, of journeys in the order of their first sightings and of all their sightings as they came, and a hash table
+ * over the identities. Nothing is deleted from the hash chains: they run from new to old, and end where a journey has
+ * left. Memory is written and read in the order of time, as random access to what is a second old would be slow.
  */
 export class JourneyWindow {
   /** Serial number of the oldest journey inside, and of the next to come. Serial numbers are never used twice. */
@@ -77,21 +81,25 @@ export class JourneyWindow {
   /** Payload bytes of the journey that this sighting shows. */
   coveredBytes = new Uint32Array(4096)
   nextSighting = new Int32Array(4096)
-  #free: SightingIndex = NONE
-  #sightings = 0
+  /** Serial numbers of the oldest sighting whose journey is inside, and of the next to come. */
+  #oldestSighting = 0
+  #nextSighting = 0
 
   constructor() {
     // See `LegTable`.
     this.#grow()
-    this.#growPool(2 * this.leg.length)
+    this.#growSightings()
   }
 
   get size(): number {
     return this.nextSerial - this.oldest
   }
 
+  /** True where the oldest journey has to leave before another packet comes. */
   get isFull(): boolean {
-    return this.size >= MAX_JOURNEYS
+    return (
+      this.size >= MAX_JOURNEYS || this.#nextSighting - this.#oldestSighting > MAX_SIGHTINGS - SPARE_SIGHTINGS
+    )
   }
 
   oldestSlot(): JourneySlot {
@@ -147,12 +155,8 @@ export class JourneyWindow {
     coveredBytes: number,
   ): void {
     this.pointsSeen[slot]! |= pointBit(point)
-    let sighting = this.#free
-    if (sighting >= 0) this.#free = this.nextSighting[sighting]!
-    else {
-      sighting = this.#sightings++
-      if (sighting === this.leg.length) this.#growPool(2 * sighting)
-    }
+    if (this.#nextSighting - this.#oldestSighting === this.leg.length) this.#growSightings()
+    const sighting = this.#nextSighting++ & (this.leg.length - 1)
     this.leg[sighting] = leg
     this.frame[sighting] = frame
     this.timeNs[sighting] = timeNs
@@ -165,31 +169,22 @@ export class JourneyWindow {
     this.lastSighting[slot] = sighting
   }
 
-  /** Lets the oldest journey go; its slot and sightings are used again. */
+  /** Lets the oldest journey go; its place and those of its sightings are used again. */
   closeOldest(): void {
-    const slot = this.oldestSlot()
-    const last = this.lastSighting[slot]!
-    if (last >= 0) {
-      this.nextSighting[last] = this.#free
-      this.#free = this.firstSighting[slot]!
-    }
     this.oldest++
+    // Whatever was seen before the first sighting of the journey that is now the oldest belongs to journeys that left.
+    this.#oldestSighting =
+      this.size === 0 ? this.#nextSighting : this.#serialOf(this.firstSighting[this.oldestSlot()]!)
+  }
+
+  #serialOf(sighting: SightingIndex): number {
+    return this.#oldestSighting + ((sighting - this.#oldestSighting) & (this.leg.length - 1))
   }
 
   #grow(): void {
     const from = this.#capacity
     const to = 2 * from
-    // The ring is full: two runs, from the oldest to the end of the columns and from their beginning to the newest.
-    const seam = this.oldest & (from - 1)
-    const runs = [
-      { at: seam, end: from, to: this.oldest & (to - 1) },
-      { at: 0, end: seam, to: (this.oldest + from - seam) & (to - 1) },
-    ]
-    const move = <T extends Column>(column: T): T => {
-      const bigger = new (column.constructor as new (length: number) => T)(to)
-      for (const run of runs) bigger.set(column.subarray(run.at, run.end), run.to)
-      return bigger
-    }
+    const move = ringMover(this.oldest, from)
     this.previous = move(this.previous)
     this.keyLow = move(this.keyLow)
     this.keyHigh = move(this.keyHigh)
@@ -218,12 +213,39 @@ export class JourneyWindow {
     }
   }
 
-  #growPool(capacity: number): void {
-    this.leg = grown(this.leg, capacity)
-    this.frame = grown(this.frame, capacity)
-    this.timeNs = grown(this.timeNs, capacity)
-    this.ttl = grown(this.ttl, capacity)
-    this.coveredBytes = grown(this.coveredBytes, capacity)
-    this.nextSighting = grown(this.nextSighting, capacity)
+  #growSightings(): void {
+    const to = 2 * this.leg.length
+    const renumber = (column: Int32Array, begin: number, end: number, mask: number) => {
+      for (let serial = begin; serial < end; serial++) {
+        const sighting = column[serial & mask]!
+        if (sighting >= 0) column[serial & mask] = this.#serialOf(sighting) & (to - 1)
+      }
+    }
+    renumber(this.firstSighting, this.oldest, this.nextSerial, this.#capacity - 1)
+    renumber(this.lastSighting, this.oldest, this.nextSerial, this.#capacity - 1)
+    renumber(this.nextSighting, this.#oldestSighting, this.#nextSighting, this.leg.length - 1)
+    const move = ringMover(this.#oldestSighting, this.leg.length)
+    this.frame = move(this.frame)
+    this.timeNs = move(this.timeNs)
+    this.ttl = move(this.ttl)
+    this.coveredBytes = move(this.coveredBytes)
+    this.nextSighting = move(this.nextSighting)
+    this.leg = move(this.leg)
+  }
+}
+
+/** Makes the copier of a ring's columns into columns of twice the length, where serial numbers keep their meaning. */
+function ringMover(oldest: number, from: number): <T extends Column>(column: T) => T {
+  const to = 2 * from
+  // Two runs: from the oldest to the end of the columns, and from their beginning to the newest.
+  const seam = oldest & (from - 1)
+  const runs = [
+    { at: seam, end: from, to: oldest & (to - 1) },
+    { at: 0, end: seam, to: (oldest + from - seam) & (to - 1) },
+  ]
+  return (column) => {
+    const bigger = new (column.constructor as new (length: number) => typeof column)(to)
+    for (const run of runs) bigger.set(column.subarray(run.at, run.end), run.to)
+    return bigger
   }
 }

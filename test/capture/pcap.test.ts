@@ -151,6 +151,7 @@ test('counters of a point: packets, bytes, snapped records, times and their reve
       lastNs: 5_000,
       captureDrops: null,
       timeReversals: 1,
+      largestReversalNs: 1_000,
       snapped: 2,
       ended: true,
     },
