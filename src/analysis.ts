@@ -17,6 +17,9 @@ import type { JourneyReport } from './report/journey-lines.ts'
 import { journeyReports } from './report/journeys.ts'
 import type { Report } from './report/model.ts'
 
+/** Reversals of less are what a capture on several processors looks like. */
+const NOTABLE_REVERSAL_NS = 1e6
+
 export interface AnalysisOptions {
   /** The order of the points from client side to server side, by name; without it the order is worked out. */
   path?: readonly string[]
@@ -63,6 +66,7 @@ export async function analyze(args: readonly string[], options: AnalysisOptions 
       flows: joined.flows,
       observations,
       damages: records.damages,
+      endNs: records.epoch.toUnixNs(lastNs(records.points)),
     })
     const report: Report = {
       schema: 'hoptrace.report/1',
@@ -75,7 +79,12 @@ export async function analyze(args: readonly string[], options: AnalysisOptions 
         point: records.points[point]!.name,
         packets,
       })),
-      warnings: [...warnings, ...records.warnings, ...oddities(records, correlator, observations, joined)],
+      warnings: [
+        ...warnings,
+        // Files that broke off are among the findings.
+        ...records.warnings.filter((line) => !records.damages.some((damage) => damage.message === line)),
+        ...oddities(records, correlator, observations, joined),
+      ],
     }
     return {
       report,
@@ -159,6 +168,11 @@ function pointReport(
   }
 }
 
+/** Time of the last record of all, relative to the epoch; 0 where there is none. */
+function lastNs(points: readonly Point[]): number {
+  return points.reduce((last, point) => (point.lastNs > last ? point.lastNs : last), 0)
+}
+
 /** What is odd about the input as a whole, one line each. */
 function oddities(
   records: MergedRecords,
@@ -167,12 +181,16 @@ function oddities(
   joined: JoinedFlows,
 ): string[] {
   const lines: string[] = []
-  for (const { source, name, index, linkType, timeReversals } of records.points) {
-    if (timeReversals > 0) lines.push(`${source}: time goes backwards at ${timeReversals} records of ${name}`)
+  for (const { source, name, index, linkType, timeReversals, largestReversalNs } of records.points) {
+    // Processors that write into one capture overtake each other by microseconds: that is no news.
+    if (largestReversalNs >= NOTABLE_REVERSAL_NS)
+      lines.push(
+        `${source}: time goes backwards at ${counted(timeReversals, 'record')} of ${name}, by up to ${largestReversalNs / 1e9} s`,
+      )
     const { unknownLinkType } = observations.at(index)
     if (unknownLinkType > 0)
       lines.push(
-        `${source}: link type ${linkTypeName(linkType)} is not decoded: the ${unknownLinkType} frames of ${name} take no part`,
+        `${source}: link type ${linkTypeName(linkType)} is not decoded: ${counted(unknownLinkType, 'frame')} of ${name} take no part`,
       )
   }
   const withPackets = records.points.filter((point) => point.packets > 0)
@@ -185,4 +203,8 @@ function oddities(
       `${correlator.window.forced} packets were joined with less time than the window allows, as there were too many at once`,
     )
   return lines
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
 }

@@ -19,6 +19,7 @@ interface AnalyzeFlags {
   json?: boolean
   journeys?: string
   packets?: boolean
+  write?: string
   check?: boolean
   host?: string[]
   port?: number[]
@@ -56,6 +57,7 @@ export function analyzeCommand(): Command {
     .option('--packets', 'list the packets of the selected flows, a line each')
     .option('--json', 'print one JSON document (schema hoptrace.report/1)')
     .option('--journeys <file>', 'write a line of JSON for each packet to FILE, or - for stdout')
+    .option('-w, --write <file>', 'write all records into one pcapng, with the identity of each packet')
     .option('--check', 'exit with 1 if a finding of severity error remains')
     .addHelpText('after', EXAMPLES)
     .action(run)
@@ -75,6 +77,7 @@ async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
     journeys: listsPackets || journeyPath !== undefined,
     onProgress: bar.update,
     ...(flags.path ? { path: flags.path } : {}),
+    ...(flags.write === undefined ? {} : { write: flags.write }),
   }).finally(bar.stop)
   for (const failure of analysis.failures) complain(failure)
   const filter = filterOf(flags)

@@ -5,12 +5,13 @@ import type { Headers } from '../decode/headers.ts'
 import { Protocol } from './identity.ts'
 
 /**
- * `arp` · `neighbor-discovery` (ICMPv6 router and neighbor messages, MLD) · `fragment` (behind the first, which has the
+ * `arp` · `link-type` (not decoded) · `neighbor-discovery` (ICMPv6 router and neighbor messages, MLD) · `fragment` (behind the first, which has the
  * ports) · `icmp-error` (quotes a packet of no known flow) · `icmp-other` · `not-ip` · `undecoded` (cut or malformed
  * in front of the ports).
  */
 export type NotJoinedReason =
   | 'arp'
+  | 'link-type'
   | 'neighbor-discovery'
   | 'fragment'
   | 'icmp-error'
@@ -22,7 +23,8 @@ export type NotJoinedReason =
 export function reasonNotJoined(headers: Headers): NotJoinedReason | null {
   if (headers.ipVersion === 0) {
     if (headers.isArp) return 'arp'
-    return headers.stopLayer === 'none' || headers.stopLayer === 'unknown-link-type' ? 'not-ip' : 'undecoded'
+    if (headers.stopLayer === 'unknown-link-type') return 'link-type'
+    return headers.stopLayer === 'none' ? 'not-ip' : 'undecoded'
   }
   if (headers.fragmentOffset > 0) return 'fragment'
   const { protocol, icmpType } = headers

@@ -65,21 +65,21 @@ export function asInTheRun(correlator: Correlator, way: LegIndex[], run: readonl
   return way.toSorted((a, b) => ttl[b]! - ttl[a]! || sign * (place(a) - place(b)))
 }
 
-/** Sorts a way as `--path` states it, read from either end: whichever agrees with more of what the packets say. */
+/**
+ * Sorts a way as `--path` states it, read from either end: whichever agrees with more of what the packets say. What it
+ * does not name keeps its place among the others.
+ */
 export function asStated(correlator: Correlator, way: LegIndex[], stated: readonly PointIndex[]): LegIndex[] {
   const { point, ttl } = correlator.legs
   const place = (leg: LegIndex) => stated.indexOf(point[leg]!)
-  const known = way.filter((leg) => place(leg) >= 0)
+  const named = way.filter((leg) => place(leg) >= 0)
   let agree = 0
-  for (let i = 1; i < known.length; i++) agree += Math.sign(place(known[i]!) - place(known[i - 1]!))
+  for (let i = 1; i < named.length; i++) agree += Math.sign(place(named[i]!) - place(named[i - 1]!))
   const sign = agree < 0 ? -1 : 1
   const twice = new Set(way.map((leg) => point[leg])).size < way.length
-  return way.toSorted((a, b) => {
-    if (place(a) < 0 || place(b) < 0) return 0
-    // A point that is passed twice can't be told by its name alone.
-    if (twice && ttl[a] !== ttl[b]) return ttl[b]! - ttl[a]!
-    return sign * (place(a) - place(b))
-  })
+  // A point that is passed twice can't be told by its name alone.
+  named.sort((a, b) => (twice ? ttl[b]! - ttl[a]! : 0) || sign * (place(a) - place(b)))
+  return way.map((leg) => (place(leg) >= 0 ? named.shift()! : leg))
 }
 
 /** One order of all points, and where it comes from. */
@@ -101,10 +101,6 @@ export function orderPoints(
   stated: readonly PointIndex[],
 ): PointOrder {
   const placed = new Set<PointIndex>(stated)
-  if (stated.length > 0) {
-    const rest = range(pointCount).filter((point) => !placed.has(point))
-    return { points: [...stated, ...rest], placed }
-  }
   // Flows in the opposite direction (published ports beside outgoing traffic) are turned to agree with the first ones.
   const before = new Map<number, number>()
   const key = (a: PointIndex, b: PointIndex) => a * pointCount + b
@@ -150,7 +146,18 @@ export function orderPoints(
     }
     points.push(...left.splice(best, 1))
   }
-  if (turned > straight) points.reverse()
+  let against = turned - straight
+  if (stated.length > 0) {
+    // What the user states counts for more than which way most flows go.
+    let agree = 0
+    eachPair([...stated], (a, b) => {
+      agree += Math.sign(weight(a, b))
+    })
+    if (agree !== 0) against = -agree
+  }
+  if (against > 0) points.reverse()
+  const inOrder = [...stated]
+  for (let i = 0; i < points.length; i++) if (stated.includes(points[i]!)) points[i] = inOrder.shift()!
   return { points: [...points, ...range(pointCount).filter((point) => !placed.has(point))], placed }
 }
 

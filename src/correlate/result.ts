@@ -22,6 +22,9 @@ import { asInTheRun, asStated, legsAlongTheWay, orderPoints, type PointOrder } f
 import { outcomesOf, type PatternOutcome } from './outcomes.ts'
 import { EVIDENCE_FRAMES } from './patterns.ts'
 
+/** A capture that ends so soon behind a request proves no silence, in ns. */
+export const PATIENCE_NS = 1e9
+
 export interface JoinOptions {
   /** The order of points as the user states it (`--path`), client side first; empty: worked out. */
   statedPath?: readonly PointIndex[]
@@ -119,12 +122,17 @@ class FlowReader {
   readonly #isStated: boolean
   readonly #scratch = new Uint8Array(16)
   readonly #texts: string[] = []
+  /** Time of the last record of all. */
+  readonly #endNs: number
 
   constructor(correlator: Correlator, epoch: Epoch, order: PointOrder, isStated: boolean) {
     this.#correlator = correlator
     this.#epoch = epoch
     this.#order = order
     this.#isStated = isStated
+    this.#endNs = Math.max(
+      ...correlator.points.map((point) => (Number.isNaN(point.lastNs) ? 0 : point.lastNs)),
+    )
   }
 
   read(ways: Ways, id: number): JoinedFlow {
@@ -133,13 +141,15 @@ class FlowReader {
     const reverse = forward ^ 1
     const protocol = flows.protocol[flow]!
     const icmpErrors = [...this.#icmpErrors(forward, 'forward'), ...this.#icmpErrors(reverse, 'reverse')]
+    const firstNs = Math.min(flows.firstNs[forward]!, flows.firstNs[reverse]!)
     const lost: Loss[] = []
     const unseen: JoinedFlow['unseen'] = []
     let ambiguous = 0
     const totals = [0, 1].map((side) => {
       const direction = forward ^ side
       const name: DirectionName = side === 0 ? 'forward' : 'reverse'
-      const isUnanswered = ways.way[1 - side]!.length === 0 && icmpErrors.length === 0
+      const isUnanswered =
+        ways.way[1 - side]!.length === 0 && icmpErrors.length === 0 && this.#endNs - firstNs >= PATIENCE_NS
       const outcomes = outcomesOf(this.#correlator, direction, ways.way[side]!, {
         unanswered: isUnanswered,
         beyond: isUnanswered
@@ -167,7 +177,6 @@ class FlowReader {
     const first = forwardReport.path[0]
     const lastBack = reverseReport.path.at(-1)
     const rtt = flows.rttNs[flow]!
-    const firstNs = Math.min(flows.firstNs[forward]!, flows.firstNs[reverse]!)
     const lastNs = Math.max(flows.lastNs[forward]!, flows.lastNs[reverse]!)
     return {
       id,

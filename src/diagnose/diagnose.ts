@@ -15,11 +15,13 @@ export interface Evidence {
   flows: readonly JoinedFlow[]
   observations: Observations
   damages: readonly CaptureDamage[]
+  /** Time of the last record of all, ns since 1970. */
+  endNs: bigint
 }
 
 export function diagnose(evidence: Evidence): Finding[] {
   const findings = [
-    ...evidence.flows.flatMap(flowFindings),
+    ...evidence.flows.flatMap((flow) => flowFindings(flow, evidence.endNs)),
     ...evidence.damages.map(({ source, byteOffset, message }) =>
       finding('truncated-file', null, message, { source, byteOffset }),
     ),
@@ -90,16 +92,16 @@ function pointFindings(point: Point, observations: Observations): Finding[] {
 
 /** One finding for all points: it is harmless everywhere, and people ask about it everywhere. */
 function checksumOffload({ points, observations }: Evidence): Finding[] {
-  const counts = points
+  const heard = points.filter((point) => point.packets > 0)
+  const counts = heard
     .map((point) => ({ name: point.name, packets: observations.at(point.index).checksumOffloaded }))
     .filter(({ packets }) => packets > 0)
   if (counts.length === 0) return []
+  const isEverywhere = heard.length > 1 && counts.length === heard.length
+  const where = isEverywhere ? 'all points' : counts.map(({ name }) => name).join(', ')
   return [
-    finding(
-      'checksum-offload',
-      null,
-      `checksums at ${counts.map((c) => c.name).join(', ')} are not filled in yet: offload, harmless`,
-      { packets: Object.fromEntries(counts.map(({ name, packets }) => [name, packets])) },
-    ),
+    finding('checksum-offload', null, `checksums at ${where} are not filled in yet: offload, harmless`, {
+      packets: Object.fromEntries(counts.map(({ name, packets }) => [name, packets])),
+    }),
   ]
 }

@@ -1,16 +1,17 @@
 /** Findings about one flow: what its losses, answers and translations say. */
 
 import type { Endpoint, JoinedFlow } from '../correlate/joined-flow.ts'
+import { PATIENCE_NS } from '../correlate/result.ts'
 import { type Finding, finding } from './finding.ts'
 
-/** All findings of a flow, worst first. */
-export function flowFindings(flow: JoinedFlow): Finding[] {
+/** All findings of a flow, worst first; `endNs` is the time of the last record of all captures, ns since 1970. */
+export function flowFindings(flow: JoinedFlow, endNs: bigint): Finding[] {
   return [
-    ...snatMissing(flow),
+    ...(isPatient(flow, endNs) ? snatMissing(flow) : []),
     ...dropped(flow),
     ...icmpAnswers(flow),
     ...refused(flow),
-    ...noReply(flow),
+    ...(isPatient(flow, endNs) ? noReply(flow) : []),
     ...reset(flow),
     ...retransmissions(flow),
     ...asymmetric(flow),
@@ -19,6 +20,10 @@ export function flowFindings(flow: JoinedFlow): Finding[] {
     ...hairpin(flow),
     ...segmentation(flow),
   ]
+}
+
+function isPatient(flow: JoinedFlow, endNs: bigint): boolean {
+  return endNs - BigInt(flow.firstNs) >= BigInt(PATIENCE_NS)
 }
 
 function dropped(flow: JoinedFlow): Finding[] {
