@@ -100,19 +100,19 @@ describe('gzip', () => {
 })
 
 describe('zstd', () => {
+  // What there is to test depends on the Node that runs: each has its one test.
   const supported = 'createZstdDecompress' in zlib
 
-  test.skipIf(supported || !requireTool('zstd'))('an older Node says what to do', async () => {
-    const path = folder.write('new.pcap', many(10))
-    execFileSync('zstd', ['-q', '-f', path])
-    await expect(readAll(`${path}.zst`)).rejects.toThrow(/new.pcap.zst: zstd needs Node 22.15 .* `zstd -d`/)
-  })
-
-  test.runIf(supported && requireTool('zstd'))('a newer Node reads it, also cut', async () => {
-    const path = folder.write('new.pcap', many(5000))
-    execFileSync('zstd', ['-q', '-f', path])
-    expect((await readAll(`${path}.zst`)).records).toHaveLength(5000)
-  })
+  test.skipIf(!requireTool('zstd'))(
+    supported ? 'this Node reads it' : 'this older Node says what to do',
+    async () => {
+      const path = folder.write('new.pcap', many(5000))
+      execFileSync('zstd', ['-q', '-f', path])
+      const reading = readAll(`${path}.zst`)
+      if (supported) expect((await reading).records).toHaveLength(5000)
+      else await expect(reading).rejects.toThrow(/new.pcap.zst: zstd needs Node 22.15 .* `zstd -d`/)
+    },
+  )
 })
 
 describe('pipes', () => {

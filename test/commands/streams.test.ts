@@ -97,7 +97,7 @@ describe('input that is no plain file', () => {
     expect(code).toBe(0)
   })
 
-  test('a writer that goes on: what came until Ctrl-C of it is analysed', async () => {
+  test('a writer that is slow: its end is waited for', async () => {
     const child = spawn('bash', ['-c', `(zcat ${UPLINK}; sleep 0.3) | node bin/hoptrace.js analyze - --json`])
     let out = ''
     child.stdout.on('data', (text) => {
@@ -115,8 +115,11 @@ describe.skipIf(!requireTool('script'))('on a terminal', () => {
     columns = 80,
     env: Record<string, string> = {},
   ): Promise<string> {
-    const inner = `stty cols ${columns}; ${quote(process.execPath)} bin/hoptrace.js ${command}`
-    const { stdout } = await shell(`script -qec ${quote(inner)} /dev/null < /dev/null`, env)
+    const inner = `stty cols ${columns}; env -u CI ${quote(process.execPath)} bin/hoptrace.js ${command}`
+    const { stdout } = await shell(`script -qec ${quote(inner)} /dev/null < /dev/null`, {
+      TERM: 'xterm-256color',
+      ...env,
+    })
     return stdout.replaceAll('\r\n', '\n')
   }
 
