@@ -30,6 +30,8 @@ const RECENT_WORDS = 8
 
 export interface CorrelatorOptions {
   windowNs?: number
+  /** The smallest snaplen of all captures, 0 where they keep whole frames. */
+  snapLenBytes?: number
   /** Called for each journey that leaves the window. */
   onJourney?: (journey: FinishedJourney) => void
 }
@@ -68,6 +70,7 @@ export class Correlator {
   constructor(points: readonly Point[], options: CorrelatorOptions = {}) {
     this.points = points
     this.windowNs = options.windowNs ?? DEFAULT_WINDOW_NS
+    this.#identity.limitTo(options.snapLenBytes ?? 0)
     this.#coverage = new Coverage(points)
     this.#tally = new Tally(this, this.#coverage, options.onJourney)
     this.#matcher = new Matcher(this.legs, this.flows, this.window, this.#identity, this.windowNs)
@@ -95,10 +98,16 @@ export class Correlator {
       return -1
     }
     while (this.window.isFull) this.#forceOldest()
-    const leg = this.#legOf(point, record.frame, headers, timeNs)
-    this.legs.lastNs[leg] = timeNs
+    let leg = this.#legOf(point, record.frame, headers, timeNs)
     this.#identity.of(headers)
-    const matched = this.#matcher.match(leg, headers, timeNs)
+    let matched = this.#matcher.match(leg, headers, timeNs)
+    if (matched === Match.NewMapping) {
+      this.legs.stale[leg] = 1
+      if (this.legs.mirror[leg]! >= 0) this.legs.stale[this.legs.mirror[leg]!] = 1
+      leg = this.#legOf(point, record.frame, headers, timeNs)
+      matched = this.#matcher.match(leg, headers, timeNs)
+    }
+    this.legs.lastNs[leg] = timeNs
     const length = headers.payloadLenBytes
     switch (matched) {
       case Match.Sighting: {
@@ -226,7 +235,10 @@ export class Correlator {
   #isReused(leg: LegIndex, isSyn: boolean, headers: Headers, timeNs: number): boolean {
     if (this.legs.stale[leg]) return true
     if (headers.protocol !== Protocol.Tcp) return timeNs - this.legs.lastNs[leg]! > IDLE_NS
-    return isSyn && this.legs.hasIsn[leg] === 1 && this.legs.isn[leg] !== headers.tcpSeq >>> 0
+    if (!isSyn) return false
+    // A SYN behind other packets: what was there before was the rest of an older connection.
+    if (this.legs.hasIsn[leg] === 0) return (headers.tcpFlags & TcpFlag.Ack) === 0
+    return this.legs.isn[leg] !== headers.tcpSeq
   }
 
   #noteIsn(leg: LegIndex, headers: Headers): void {
@@ -335,7 +347,12 @@ export class Correlator {
     } else {
       if (headers.payloadLenBytes > 0) seen |= Seen.Data
       const isControl = (tcpFlags & (TcpFlag.Syn | TcpFlag.Fin)) !== 0
-      if (flows.advanceSequence(direction, headers.tcpSeq >>> 0, sequenceLength(headers), isControl)) {
+      // In a simultaneous open the SYN-ACK repeats the SYN's sequence number, and is no retransmission.
+      const repeatsSyn = (seen & Seen.SynAck) !== 0 && (flows.seen[direction]! & Seen.Syn) !== 0
+      if (
+        flows.advanceSequence(direction, headers.tcpSeq >>> 0, sequenceLength(headers), isControl) &&
+        !repeatsSyn
+      ) {
         window.flags[slot]! |= JourneyFlag.Retransmission
         flows.retransmissions[direction]!++
         this.#markResent(slot, headers.tcpSeq, sequenceLength(headers))

@@ -3,6 +3,9 @@
 import type { Point, PointIndex } from '../capture/record.ts'
 import { pointBit } from './window.ts'
 
+/** What was underway when a capture stopped, in ns: that it did not arrive says nothing. */
+const UNDERWAY_NS = 20e6
+
 /** The records of one file so far. Its interfaces were captured together. */
 interface Source {
   readonly name: string
@@ -37,7 +40,7 @@ export class Coverage {
   /** Points whose captures did not run at this time, as bits (see `pointBit`). */
   outsideMask(timeNs: number): number {
     const allHeard = this.#heardPoints === this.#points.length
-    if (allHeard && timeNs >= this.#allBegunNs && timeNs <= this.#allHeardNs) return 0
+    if (allHeard && timeNs >= this.#allBegunNs && timeNs + UNDERWAY_NS <= this.#allHeardNs) return 0
     this.#allHeardNs = Number.POSITIVE_INFINITY
     for (const source of this.#sources) this.#allHeardNs = Math.min(this.#allHeardNs, source.lastNs)
     let mask = 0
@@ -49,7 +52,7 @@ export class Coverage {
   #isOutside(point: PointIndex, timeNs: number): boolean {
     const source = this.#sourceOf[point]
     if (!source || timeNs < source.firstNs) return true
-    return timeNs > source.lastNs && source.points.every((p) => p.ended)
+    return timeNs + UNDERWAY_NS > source.lastNs && source.points.every((p) => p.ended)
   }
 
   #newPoint(index: PointIndex): Source {

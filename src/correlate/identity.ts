@@ -6,14 +6,17 @@ import { mix } from './columns.ts'
 /** IANA protocol numbers that the joiner treats in their own way. */
 export const Protocol = { Icmp: 1, Tcp: 6, Udp: 17, Icmpv6: 58 } as const
 
-/** Payload bytes that take part: what a snaplen of 68 still has behind Ethernet, IPv4 and UDP headers. */
+/** Payload bytes that take part where all captures have them. */
 const BODY_BYTES = 24
+/** What a tagged IPv6 UDP packet has in front of its payload, and more: with this snaplen the body bytes are there. */
+const AMPLE_SNAPLEN = 112
 /** ECN may be rewritten anywhere, and segmentation keeps CWR in the first piece only. */
 const STABLE_FLAGS = ~(TcpFlag.Ece | TcpFlag.Cwr) & 0xff
 
 /**
  * The NAT-neutral identity of a packet. Addresses, ports, ICMP echo ids, TTL, DSCP/ECN and checksums are left out, as
  * routers and NAT change them. The IPv4 Identification takes part: it survives both, and a retransmission has another one.
+ * TCP timestamps do not, as a snaplen may have cut them off: the matcher compares them where both packets have them.
  * Call `of()` and read the fields; they are valid until the next call.
  */
 export class Identity {
@@ -21,13 +24,20 @@ export class Identity {
   high = 0
   /** True where little speaks for the identity: no IPv4 ID and hardly any payload. Such a packet alone links no flows. */
   weak = false
+  /** Payload bytes that take part: none where a capture may have cut them away, as then the points would differ. */
+  bodyBytes = BODY_BYTES
   readonly #seed = (Math.random() * 0xffffffff) | 0
+
+  /** A capture keeps only so many bytes of each frame (0: all). */
+  limitTo(snapLenBytes: number): void {
+    if (snapLenBytes > 0 && snapLenBytes < AMPLE_SNAPLEN) this.bodyBytes = 0
+  }
 
   /** Fills the key from decoded headers; `headers.hasTransport` must be true. */
   of(headers: Headers): void {
     const id = headers.ipVersion === 4 ? headers.ipId : 0
     let a = mix(this.#seed, (headers.protocol << 16) | id)
-    let b = mix(~this.#seed, headers.payloadLenBytes)
+    let b = mix(~this.#seed, this.#lengthOf(headers))
     if (headers.protocol === Protocol.Tcp) {
       const flags = headers.tcpFlags & STABLE_FLAGS
       a = mix(a, headers.tcpSeq)
@@ -36,10 +46,6 @@ export class Identity {
       if (flags & TcpFlag.Ack) {
         a = mix(a, headers.tcpAck)
         b = mix(b, headers.tcpAck)
-      }
-      if (headers.tcpHasTimestamps) {
-        a = mix(a, headers.tcpTsVal)
-        b = mix(b, headers.tcpTsEcr)
       }
       this.weak = false
     } else {
@@ -51,7 +57,7 @@ export class Identity {
         b = mix(b, headers.icmpSeq)
       }
       const from = headers.payloadOffset
-      const to = Math.min(headers.end, from + Math.min(headers.payloadLenBytes, BODY_BYTES))
+      const to = Math.min(headers.end, from + Math.min(headers.payloadLenBytes, this.bodyBytes))
       const bytes = headers.bytes
       for (let i = from; i < to; i += 4) {
         // Bytes behind `to` must not take part: they are another packet's.
@@ -66,5 +72,12 @@ export class Identity {
     }
     this.low = a
     this.high = b
+  }
+
+  /** Length of the payload, as far as it is the same in a first fragment and in the whole datagram. */
+  #lengthOf(headers: Headers): number {
+    if (headers.protocol === Protocol.Udp) return headers.udpLengthField
+    if (headers.protocol === Protocol.Icmp || headers.protocol === Protocol.Icmpv6) return 0
+    return headers.payloadLenBytes
   }
 }

@@ -6,8 +6,14 @@ import { type Identity, Protocol } from './identity.ts'
 import type { LegIndex, LegTable } from './legs.ts'
 import { JourneyFlag, type JourneySlot, type JourneyWindow, pointBit, type SightingIndex } from './window.ts'
 
-/** Journeys of equal identity that are looked at for one sighting; more of them are not told apart. */
+/** Journeys of equal identity that are looked at for one sighting, those of them that it may belong to, and other flows. */
+const MAX_STEPS = 1024
 const MAX_CANDIDATES = 64
+const MAX_LINKS = 64
+/** How often one packet may pass one point. */
+const MAX_VISITS = 4
+/** A NAT mapping that was silent for so long may have been given to somebody else, or renewed (RFC 4787, 4.3; netfilter: 30 s). */
+const MAPPING_NS = 10e9
 /** Journeys of the same direction that are looked at when bytes may have been cut differently (64 kB are 45 frames). */
 const MAX_RECUT_CANDIDATES = 256
 /** The same packet at the same place again within this time is a copy, later it is something else. */
@@ -32,6 +38,8 @@ export const Match = {
   SecondVisit: 3,
   /** Several journeys would fit equally well. */
   Undecided: 4,
+  /** The journey is another conversation's: the leg's tuple, silent for long, now belongs to that one. */
+  NewMapping: 5,
 } as const
 export type Match = (typeof Match)[keyof typeof Match]
 
@@ -43,6 +51,8 @@ export class Matcher {
   readonly #window: JourneyWindow
   readonly #identity: Identity
   readonly #windowNs: number
+  /** A journey was refused only because its flow looks otherwise at another point. */
+  #conflict = false
   readonly #candidates = new Int32Array(MAX_CANDIDATES)
 
   constructor(legs: LegTable, flows: FlowTable, window: JourneyWindow, identity: Identity, windowNs: number) {
@@ -67,13 +77,15 @@ export class Matcher {
     let best: JourneySlot = -1
     let bestScore = -1
     let tied = false
-    let looked = 0
+    let linked = 0
+    let steps = 0
+    this.#conflict = false
     for (let slot = this.#window.newest(low); slot >= 0; slot = this.#window.older(slot)) {
+      if (++steps > MAX_STEPS || known === MAX_CANDIDATES) break
       if (keyHigh[slot] !== high || keyLow[slot] !== low) continue
-      if (++looked > MAX_CANDIDATES) break
       if (Math.abs(timeNs - firstNs[slot]!) > this.#windowNs) continue
       const theirs = this.#flows.find(journeyDirection[slot]!)
-      if (theirs === (direction ^ 1)) continue
+      if (theirs === (direction ^ 1) || this.#hasOtherTimestamp(headers, slot)) continue
       const here = pointsSeen[slot]! & bit ? this.#seenAt(slot, leg) : -1
       if (here >= 0 && this.#window.leg[here] === leg) {
         const again = this.#isSeenAgain(headers, here, timeNs)
@@ -85,8 +97,9 @@ export class Matcher {
         this.#candidates[known++] = slot
         continue
       }
-      if (known > 0) continue
-      const score = this.#linkScore(leg, direction, theirs, here, headers)
+      if (known > 0 || linked >= MAX_LINKS) continue
+      linked++
+      const score = this.#linkScore(leg, direction, theirs, here, headers, timeNs)
       if (score < 0) continue
       if (score > bestScore) {
         best = slot
@@ -98,10 +111,11 @@ export class Matcher {
       this.slot = known === 1 ? this.#candidates[0]! : this.#chooseTwin(known, leg, timeNs)
       return Match.Sighting
     }
-    if (looked > MAX_CANDIDATES || tied) {
-      if (best >= 0) this.#window.flags[best]! |= JourneyFlag.Ambiguous
+    if (tied) {
+      this.#window.flags[best]! |= JourneyFlag.Ambiguous
       return Match.Undecided
     }
+    if (best < 0 && this.#conflict && !this.#identity.weak) return Match.NewMapping
     if (best < 0) return Match.None
     if (this.#identity.weak && bestScore < 3) {
       // So little speaks for it that an equal packet of somebody else would look the same.
@@ -170,6 +184,17 @@ export class Matcher {
     return found
   }
 
+  /** TCP timestamps tell a retransmission from the same packet; a snaplen may have cut them off at one point. */
+  #hasOtherTimestamp(headers: Headers, slot: JourneySlot): boolean {
+    const theirs = this.#window.tsVal[slot]!
+    return (
+      headers.protocol === Protocol.Tcp &&
+      theirs !== 0 &&
+      headers.tcpHasTimestamps &&
+      headers.tcpTsVal !== theirs
+    )
+  }
+
   /** A packet of equal identity on the same leg: the same one again, or one that was sent again? */
   #isSeenAgain(headers: Headers, sighting: SightingIndex, timeNs: number): Match {
     const gapNs = timeNs - this.#window.timeNs[sighting]!
@@ -178,7 +203,11 @@ export class Matcher {
     // Senders number their packets: only the same packet has the same ID so soon. Without an ID it may be a twin, but
     // no sender repeats the same bytes (or the same ping) without waiting for an answer first.
     if (headers.ipVersion === 4 && headers.ipId !== 0) return Match.Copy
-    const isUnique = headers.protocol === Protocol.Tcp ? sequenceLength(headers) > 0 : headers.icmpType >= 0
+    // The same goes for a point that sees all interfaces of a host (LINUX_SLL): it sees each packet once on each.
+    const isAnyInterface = headers.sllPacketType >= 0 && headers.sllInterfaceIndex < 0
+    const isUnique =
+      isAnyInterface ||
+      (headers.protocol === Protocol.Tcp ? sequenceLength(headers) > 0 : headers.icmpType >= 0)
     return isUnique && gapNs < QUICK_COPY_NS ? Match.Copy : Match.None
   }
 
@@ -192,32 +221,50 @@ export class Matcher {
     theirs: DirectionIndex,
     here: SightingIndex,
     headers: Headers,
+    timeNs: number,
   ): number {
     const legs = this.#legs
     if (!this.#flows.fitTogether(direction, theirs)) return -1
     const point = legs.point[leg]!
     let score = 0
-    let other = this.#flows.firstLeg[theirs]!
-    for (; other >= 0; other = legs.sibling[other]!) {
+    let visits = 0
+    for (let other = this.#flows.firstLeg[theirs]!; other >= 0; other = legs.sibling[other]!) {
       score = Math.max(score, legs.sameEndpoints(leg, other))
-      if (legs.point[other] !== point || here >= 0) continue
+      if (legs.point[other] !== point) continue
+      if (++visits >= MAX_VISITS) return -1
+      if (here >= 0) continue
       // Their flow already has another tuple at this point, and this packet did not show it: two conversations,
       // unless a NAT mapping timed out and a new one took its place.
       if (headers.protocol === Protocol.Tcp || headers.ipId === 0) return -1
-      if (legs.lastNs[leg]! - legs.lastNs[other]! < 30e9) return -1
+      if (timeNs - legs.lastNs[other]! < MAPPING_NS) return -1
     }
     if (here >= 0) {
-      // Past the same point again with another tuple (hairpin): a router in between took one from the TTL.
-      const lower = headers.ttl < this.#window.ttl[here]!
-      const sameId = headers.ipVersion === 4 && headers.ipId !== 0 && score >= 2
-      if (!lower && !sameId) return -1
+      // Past the same point again with another tuple (hairpin): a router in between took one from the TTL. Only where a
+      // point sees all interfaces can it come by before that, too.
+      const isAnyInterface = headers.sllPacketType >= 0 && headers.sllInterfaceIndex < 0
+      const sameId = isAnyInterface && headers.ipVersion === 4 && headers.ipId !== 0 && score >= 2
+      return headers.ttl < this.#window.ttl[here]! || sameId ? score : -1
     }
-    for (let mine = this.#flows.firstLeg[direction]!; mine >= 0; mine = legs.sibling[mine]!) {
-      if (legs.point[mine] === point) continue
-      for (let their = this.#flows.firstLeg[theirs]!; their >= 0; their = legs.sibling[their]!)
-        if (legs.point[mine] === legs.point[their]) return -1
+    if (
+      this.#differElsewhere(direction, theirs, point) ||
+      this.#differElsewhere(direction ^ 1, theirs ^ 1, point)
+    ) {
+      const isSilent = timeNs - legs.lastNs[leg]! > MAPPING_NS
+      this.#conflict ||= isSilent && headers.protocol !== Protocol.Tcp && score >= 2
+      return -1
     }
     return score
+  }
+
+  /** Do two directions both have a leg at some other point? Then they are two conversations. */
+  #differElsewhere(a: DirectionIndex, b: DirectionIndex, point: number): boolean {
+    const { point: pointOf, sibling } = this.#legs
+    for (let mine = this.#flows.firstLeg[a]!; mine >= 0; mine = sibling[mine]!) {
+      if (pointOf[mine] === point) continue
+      for (let their = this.#flows.firstLeg[b]!; their >= 0; their = sibling[their]!)
+        if (pointOf[mine] === pointOf[their]) return true
+    }
+    return false
   }
 
   /**

@@ -18,8 +18,8 @@ export interface PatternOutcome {
 }
 
 export interface OutcomeOptions {
-  /** Nothing ever came back in this flow, not even an ICMP error. */
-  unanswered: boolean
+  /** For each station, the stations that some journey reached as well: see `coOccurrence`. */
+  together: readonly Set<number>[]
   /** Where the packets would have gone next though none of this direction was seen there, or -1. */
   beyond: PointIndex
 }
@@ -32,11 +32,9 @@ export function outcomesOf(
   options: OutcomeOptions,
 ): Map<number, PatternOutcome> {
   const { patterns, flows, legs, points } = correlator
-  const rows: number[] = []
-  for (let row = flows.patternHead[direction]!; row >= 0; row = patterns.next[row]!) rows.push(row)
-  const together = coOccurrence(correlator, rows, way)
+  const { together } = options
   const outcomes = new Map<number, PatternOutcome>()
-  for (const row of rows) {
+  for (let row = flows.patternHead[direction]!; row >= 0; row = patterns.next[row]!) {
     const reached = way.map((leg) => patterns.has(row, legs.station[leg]!))
     const lastReached = reached.lastIndexOf(true)
     // A station that no journey shares with one that this journey reached is another branch, not a gap.
@@ -51,7 +49,9 @@ export function outcomesOf(
     if (flags & PatternFlag.Answered) kind = 'answered'
     else if (flags & PatternFlag.Ambiguous || lastReached < 0) kind = 'ambiguous'
     else if (next >= 0) {
-      const notCaptured = (patterns.outside[row]! >>> Math.min(31, next)) % 2 === 1 && !options.unanswered
+      // A capture without any record has no times of its own: it is taken to have run.
+      const isOutside = (patterns.outside[row]! >>> Math.min(31, next)) % 2 === 1
+      const notCaptured = isOutside && points[next]!.packets > 0
       if (flags & PatternFlag.Forced) kind = 'ambiguous'
       else if (notCaptured || flags & PatternFlag.Acked || (points[next]!.captureDrops ?? 0) > 0) {
         kind = 'unseen'
@@ -66,11 +66,14 @@ export function outcomesOf(
   return outcomes
 }
 
-/** For each station, the stations that some journey reached as well. */
-function coOccurrence(correlator: Correlator, rows: number[], way: readonly LegIndex[]): Set<number>[] {
-  const { patterns, legs } = correlator
+/** For each station of a direction, the stations that some journey reached as well, as places on the way. */
+export function coOccurrence(
+  { patterns, legs, flows }: Correlator,
+  direction: DirectionIndex,
+  way: readonly LegIndex[],
+): Set<number>[] {
   const together = way.map(() => new Set<number>())
-  for (const row of rows) {
+  for (let row = flows.patternHead[direction]!; row >= 0; row = patterns.next[row]!) {
     const reached = way.flatMap((leg, i) => (patterns.has(row, legs.station[leg]!) ? [i] : []))
     for (const i of reached) for (const j of reached) together[i]!.add(j)
   }

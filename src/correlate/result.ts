@@ -18,8 +18,9 @@ import type {
   Translation,
 } from './joined-flow.ts'
 import type { LegIndex } from './legs.ts'
-import { asInTheRun, asStated, legsAlongTheWay, orderPoints, type PointOrder } from './order.ts'
-import { outcomesOf, type PatternOutcome } from './outcomes.ts'
+import { NextHops } from './next-hops.ts'
+import { asInTheRun, asStated, legsAlongTheWay, orderPoints } from './order.ts'
+import { coOccurrence, outcomesOf, type PatternOutcome } from './outcomes.ts'
 import { EVIDENCE_FRAMES } from './patterns.ts'
 
 /** A capture that ends so soon behind a request proves no silence, in ns. */
@@ -87,7 +88,9 @@ export function joinedFlows(correlator: Correlator, epoch: Epoch, options: JoinO
     for (const ways of all)
       if (isOneWay(ways))
         ways.way = ways.way.map((legs) => asInTheRun(correlator, legs, order.points)) as Ways['way']
-  const reader = new FlowReader(correlator, epoch, order, stated.length > 0)
+  const nextHops = new NextHops(correlator, order, stated.length > 0)
+  for (const { way } of all) nextHops.note(way)
+  const reader = new FlowReader(correlator, epoch, nextHops)
   const numbers = new Map<FlowIndex, number>()
   const joined = all.map((ways, i) => {
     numbers.set(ways.flow, i + 1)
@@ -118,18 +121,16 @@ class FlowReader {
   readonly outcomes = new Map<number, PatternOutcome>()
   readonly #correlator: Correlator
   readonly #epoch: Epoch
-  readonly #order: PointOrder
-  readonly #isStated: boolean
+  readonly #nextHops: NextHops
   readonly #scratch = new Uint8Array(16)
   readonly #texts: string[] = []
   /** Time of the last record of all. */
   readonly #endNs: number
 
-  constructor(correlator: Correlator, epoch: Epoch, order: PointOrder, isStated: boolean) {
+  constructor(correlator: Correlator, epoch: Epoch, nextHops: NextHops) {
     this.#correlator = correlator
     this.#epoch = epoch
-    this.#order = order
-    this.#isStated = isStated
+    this.#nextHops = nextHops
     this.#endNs = Math.max(
       ...correlator.points.map((point) => (Number.isNaN(point.lastNs) ? 0 : point.lastNs)),
     )
@@ -145,16 +146,18 @@ class FlowReader {
     const lost: Loss[] = []
     const unseen: JoinedFlow['unseen'] = []
     let ambiguous = 0
+    let forwardTogether: Set<number>[] = []
     const totals = [0, 1].map((side) => {
       const direction = forward ^ side
       const name: DirectionName = side === 0 ? 'forward' : 'reverse'
       const isUnanswered =
         ways.way[1 - side]!.length === 0 && icmpErrors.length === 0 && this.#endNs - firstNs >= PATIENCE_NS
-      const outcomes = outcomesOf(this.#correlator, direction, ways.way[side]!, {
-        unanswered: isUnanswered,
-        beyond: isUnanswered
-          ? this.#beyond(ways.way[side]!)
-          : this.#wayBack(ways.way[side]!, ways.way[1 - side]!),
+      const way = ways.way[side]!
+      const together = coOccurrence(this.#correlator, direction, way)
+      if (side === 0) forwardTogether = together
+      const outcomes = outcomesOf(this.#correlator, direction, way, {
+        together,
+        beyond: isUnanswered ? this.#nextHops.beyond(way) : this.#nextHops.wayBack(way, ways.way[1 - side]!),
       })
       let packets = 0
       let bytes = 0
@@ -188,7 +191,7 @@ class FlowReader {
       lastNs: this.#epoch.toUnixNs(lastNs).toString(),
       forward: forwardReport,
       reverse: reverseReport,
-      translations: translations(forwardReport.path, reverseReport.path, isEcho(protocol)),
+      translations: translations(forwardReport.path, reverseReport.path, forwardTogether, isEcho(protocol)),
       lost,
       unseen,
       latency: [...this.#latencies(ways.way[0], 'forward'), ...this.#latencies(ways.way[1], 'reverse')],
@@ -220,51 +223,6 @@ class FlowReader {
         .sort((a, b) => a - b)
         .slice(0, EVIDENCE_FRAMES)
     } else lost.push({ direction, between: names, packets, frames: { point: names[0], frames } })
-  }
-
-  /**
-   * Where an unanswered flow would have gone next: the next point of the run's order, read in the flow's direction.
-   * -1 where nothing says that it should have gone there: multicast, a neighbour of the sender, a host's own address.
-   */
-  #beyond(way: LegIndex[]): PointIndex {
-    const { legs, addresses } = this.#correlator
-    if (way.length === 0) return -1
-    const last = way.at(-1)!
-    const { points, placed } = this.#order
-    const places = way.map((leg) => points.indexOf(legs.point[leg]!))
-    if (places.length < 2 && !this.#isStated) return -1
-    const destination = legs.destination[last]!
-    if (addresses.isMulticast(destination) || addresses.isLoopback(destination)) return -1
-    if (this.#sameSubnet(legs.source[last]!, destination)) return -1
-    const step = places.at(-1)! < places[0]! ? -1 : 1
-    const next = points[places.at(-1)! + step]
-    if (next === undefined) return -1
-    if (placed.has(next)) return next
-    // A point that saw nothing of all this can only be behind; which one is next is clear if there is just one.
-    return points.length - placed.size === 1 ? next : -1
-  }
-
-  /**
-   * Where packets that end early should have gone next: the way that the opposite direction came. -1 where they went as
-   * far as that one, or another way.
-   */
-  #wayBack(way: LegIndex[], opposite: LegIndex[]): PointIndex {
-    const { point } = this.#correlator.legs
-    if (way.length === 0) return -1
-    const last = opposite.findIndex((leg) => point[leg] === point[way.at(-1)!])
-    if (last <= 0) return -1
-    const next = point[opposite[last - 1]!]!
-    return way.some((leg) => point[leg] === next) ? -1 : next
-  }
-
-  /** Of one /16 (IPv4, as Docker's networks are) or /64 (IPv6): then no router need be between them. */
-  #sameSubnet(a: AddressIndex, b: AddressIndex): boolean {
-    const { addresses } = this.#correlator
-    if (addresses.version(a) !== addresses.version(b)) return false
-    const length = addresses.write(a, this.#scratch)
-    const prefix = this.#scratch.slice(0, length === 4 ? 2 : 8)
-    addresses.write(b, this.#scratch)
-    return prefix.every((byte, i) => byte === this.#scratch[i])
   }
 
   #station(leg: LegIndex): Station {
@@ -317,7 +275,8 @@ class FlowReader {
     if (flows.protocol[flow] !== Protocol.Tcp) return !isAnswered && refusedByIcmp ? 'refused' : 'stateless'
     const there = flows.seen[forward]!
     const back = flows.seen[forward ^ 1]!
-    const isOpen = (back & (Seen.SynAck | Seen.Data)) !== 0 || !(there & Seen.Syn)
+    // An acknowledgment answers something, even where only one direction was captured.
+    const isOpen = (back & (Seen.SynAck | Seen.Data)) !== 0 || !(there & Seen.Syn) || (there & Seen.Ack) !== 0
     if (!isOpen) {
       if (back & Seen.Rst || refusedByIcmp) return 'refused'
       return there & Seen.Rst ? 'reset' : 'syn-only'
@@ -363,6 +322,7 @@ class FlowReader {
 function translations(
   forward: readonly Station[],
   reverse: readonly Station[],
+  together: readonly ReadonlySet<number>[],
   hasOneId: boolean,
 ): Translation[] {
   const list: Translation[] = []
@@ -374,7 +334,11 @@ function translations(
   const answered = reverse.at(-1)
   if (first && answered && first.point === answered.point) add('dnat', first, first, answered.src, first.dst)
   for (let i = 1; i < forward.length; i++) {
-    const [a, b] = [forward[i - 1]!, forward[i]!]
+    // Not simply the station in front of it: a mapping that was renewed makes two stations that no packet passed both.
+    let before = i - 1
+    while (before >= 0 && !together[i]!.has(before)) before--
+    if (before < 0) continue
+    const [a, b] = [forward[before]!, forward[i]!]
     add('snat', a, b, a.src, b.src)
     add('dnat', a, b, a.dst, b.dst)
   }

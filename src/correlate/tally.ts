@@ -12,6 +12,9 @@ import { JourneyFlag, type JourneySlot, type JourneyWindow } from './window.ts'
 /** Sightings of one journey that are told; a capture can double a packet for ever. */
 const MAX_SIGHTINGS = 256
 const NO_STATION = 255
+/** Equal packets that are looked at, and how close together they must be to be taken for each other, in ns. */
+const MAX_TWINS = 1024
+const TWIN_NS = 100e6
 /** So many packets of a leg are measured against the last two stations. */
 const MEASURED_TWICE = 64
 
@@ -202,11 +205,13 @@ export class Tally {
    */
   #compareTwins(slot: JourneySlot): void {
     const { window } = this.#tables
-    for (let other = window.newest(window.keyLow[slot]!); other >= 0; other = window.older(other)) {
-      if (window.keyHigh[other] !== window.keyHigh[slot] || window.keyLow[other] !== window.keyLow[slot])
+    let other = window.newest(window.keyLow[slot]!)
+    for (let step = 0; other >= 0 && step < MAX_TWINS; step++, other = window.older(other)) {
+      if (window.keyHigh[other] !== window.keyHigh[slot] || !(window.flags[other]! & JourneyFlag.Twin))
         continue
-      if (!(window.flags[other]! & JourneyFlag.Twin) || window.pointsSeen[other] === window.pointsSeen[slot])
-        continue
+      // Later ones are another matter, and may still be underway.
+      if (window.firstNs[other]! - window.firstNs[slot]! > TWIN_NS) continue
+      if (window.pointsSeen[other] === window.pointsSeen[slot]) continue
       window.flags[other]! |= JourneyFlag.Ambiguous
       window.flags[slot]! |= JourneyFlag.Ambiguous
     }

@@ -47,6 +47,7 @@ function snatMissing(flow: JoinedFlow): Finding[] {
   const last = path.at(-1)
   if (!first || !last || flow.reverse.packets > 0 || flow.icmpErrors.length > 0 || flow.lost.length > 0)
     return []
+  if (flow.protocol === 'tcp' && flow.state !== 'syn-only') return []
   if (last.ttl >= first.ttl || !isPrivate(last.src.ip) || isPrivate(last.dst.ip)) return []
   if (flow.translations.some((t) => t.kind === 'snat')) return []
   return [
@@ -63,6 +64,8 @@ function noReply(flow: JoinedFlow): Finding[] {
   const last = flow.forward.path.at(-1)
   const expects = flow.protocol === 'tcp' || flow.protocol.startsWith('icmp') || flow.server.port === 53
   if (!last || !expects || isGroup(flow.server.ip)) return []
+  // Mid-stream, or a connection that acknowledges what only the other direction could have sent.
+  if (flow.protocol === 'tcp' && flow.state !== 'syn-only') return []
   if (flow.reverse.packets > 0 || flow.icmpErrors.length > 0 || flow.lost.length > 0) return []
   return [
     finding(
