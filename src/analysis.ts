@@ -49,10 +49,10 @@ export async function analyze(args: readonly string[], options: AnalysisOptions 
   try {
     const statedPath = pointsOf(options.path ?? [], records, inputs)
     const journal = options.journeys ? new JourneyJournal() : null
-    const correlator = new Correlator(
-      records.points,
-      journal ? { onJourney: (journey) => journal.append(journey) } : {},
-    )
+    const correlator = new Correlator(records.points, {
+      snapLenBytes: records.snapLenBytes,
+      ...(journal ? { onJourney: (journey) => journal.append(journey) } : {}),
+    })
     const observations = new Observations()
     const writer =
       options.write === undefined

@@ -110,6 +110,15 @@ export class MergedRecords {
     return { readBytes, totalBytes }
   }
 
+  /** The smallest snaplen of the interfaces that are known so far, in bytes; 0 where all keep whole frames. */
+  get snapLenBytes(): number {
+    const declared = this.lanes.flatMap(({ reader }) =>
+      reader.interfaces.map((described) => described.snapLenBytes),
+    )
+    const limits = declared.filter((bytes) => bytes > 0)
+    return limits.length === 0 ? 0 : Math.min(...limits)
+  }
+
   /** Frees every file; no record can be had afterwards. */
   async close(): Promise<void> {
     this.done = true

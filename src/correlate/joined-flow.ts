@@ -98,6 +98,8 @@ export interface JoinedFlow {
   ambiguous: number
   /** DNS question names seen in the flow, for display (control characters already made harmless). */
   dnsNames: string[]
+  /** Points that a packet of the flow passes twice (hairpin, or a capture on all interfaces). */
+  passedTwice: string[]
   /** Sightings of packets that a point had already shown in the same form (the capture or the network doubled them). */
   duplicates: number
 }

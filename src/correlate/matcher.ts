@@ -231,8 +231,10 @@ export class Matcher {
     for (let other = this.#flows.firstLeg[theirs]!; other >= 0; other = legs.sibling[other]!) {
       score = Math.max(score, legs.sameEndpoints(leg, other))
       if (legs.point[other] !== point) continue
-      if (++visits >= MAX_VISITS) return -1
-      if (here >= 0) continue
+      if (here >= 0) {
+        if (++visits >= MAX_VISITS) return -1
+        continue
+      }
       // Their flow already has another tuple at this point, and this packet did not show it: two conversations,
       // unless a NAT mapping timed out and a new one took its place.
       if (headers.protocol === Protocol.Tcp || headers.ipId === 0) return -1

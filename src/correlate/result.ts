@@ -201,6 +201,7 @@ class FlowReader {
       segmentationDiffers: (flows.recut[forward]! | flows.recut[reverse]!) !== 0,
       ambiguous,
       dnsNames: this.#names(forward),
+      passedTwice: passedTwice(forwardReport.path, forwardTogether),
       duplicates: [...ways.way[0], ...ways.way[1]].reduce(
         (sum, leg) => sum + this.#correlator.legs.duplicates[leg]!,
         0,
@@ -343,6 +344,14 @@ function translations(
     add('dnat', a, b, a.dst, b.dst)
   }
   return list
+}
+
+/** Points of two stations that some packet passed both. */
+function passedTwice(path: readonly Station[], together: readonly ReadonlySet<number>[]): string[] {
+  const twice = path.filter(({ point }, i) =>
+    path.some((other, j) => j < i && other.point === point && together[i]!.has(j)),
+  )
+  return [...new Set(twice.map(({ point }) => point))]
 }
 
 function isEcho(protocol: number): boolean {

@@ -178,11 +178,9 @@ function portRemapped(flow: JoinedFlow): Finding[] {
   )
 }
 
-function hairpin(flow: JoinedFlow): Finding[] {
-  const points = flow.forward.path.map((s) => s.point)
-  const twice = [...new Set(points.filter((point, i) => points.indexOf(point) < i))]
-  if (twice.length === 0) return []
-  return [finding('hairpin', flow.id, `the packets pass ${twice.join(', ')} twice`, { points: twice })]
+function hairpin({ id, passedTwice }: JoinedFlow): Finding[] {
+  if (passedTwice.length === 0) return []
+  return [finding('hairpin', id, `the packets pass ${passedTwice.join(', ')} twice`, { points: passedTwice })]
 }
 
 function segmentation(flow: JoinedFlow): Finding[] {

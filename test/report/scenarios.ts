@@ -72,6 +72,7 @@ export function flow(
     ambiguous: 0,
     dnsNames: [],
     duplicates: 0,
+    passedTwice: [],
     ...more,
   }
 }
