@@ -4,12 +4,12 @@ import type { CaptureRecord, Point, PointIndex } from '../capture/record.ts'
 import { dnsQuestionName } from '../decode/dns.ts'
 import { type Headers, TcpFlag } from '../decode/headers.ts'
 import { AddressTable } from './addresses.ts'
-import { finish, mix } from './columns.ts'
 import { Coverage } from './coverage.ts'
 import { type DirectionIndex, FlowTable, Seen } from './flows.ts'
 import { IcmpErrors } from './icmp-errors.ts'
 import { Identity, Protocol } from './identity.ts'
 import { LatencyTable } from './latency.ts'
+import { LegFinder } from './leg-finder.ts'
 import { type LegIndex, LegTable } from './legs.ts'
 import { Match, Matcher, sequenceLength } from './matcher.ts'
 import { NotJoined, reasonNotJoined } from './not-joined.ts'
@@ -19,14 +19,10 @@ import { JourneyFlag, type JourneySlot, JourneyWindow } from './window.ts'
 
 /** A journey waits so long for further sightings. */
 export const DEFAULT_WINDOW_NS = 1e9
-/** A conversation without a handshake ends after this silence, as its NAT mapping does (RFC 4787: two minutes). */
-const IDLE_NS = 120e9
 const MAX_NAMES_PER_FLOW = 3
 const MAX_NAMES = 100_000
 /** How many packets back the first copy of a retransmission is searched. */
 const MAX_RESENT_STEPS = 256
-const RECENT_LEGS = 1 << 14
-const RECENT_WORDS = 8
 
 export interface CorrelatorOptions {
   windowNs?: number
@@ -53,6 +49,7 @@ export class Correlator {
   /** DNS question names by direction, for display. */
   readonly names = new Map<DirectionIndex, string[]>()
   readonly #identity = new Identity()
+  readonly #legFinder = new LegFinder(this.addresses, this.legs, this.flows)
   readonly #matcher: Matcher
   /** How long a journey waits for further sightings, in ns. */
   readonly windowNs: number
@@ -60,7 +57,6 @@ export class Correlator {
   readonly #tally: Tally
   #nowNs = Number.NEGATIVE_INFINITY
   #nameCount = 0
-  readonly #recent = new Int32Array(RECENT_LEGS * RECENT_WORDS).fill(-1)
   /** Journeys that were seen at more than one point. */
   get joinedJourneys(): number {
     return this.#tally.joinedJourneys
@@ -98,13 +94,12 @@ export class Correlator {
       return -1
     }
     while (this.window.isFull) this.#forceOldest()
-    let leg = this.#legOf(point, record.frame, headers, timeNs)
+    let leg = this.#legFinder.legOf(point, record.frame, headers, timeNs)
     this.#identity.of(headers)
     let matched = this.#matcher.match(leg, headers, timeNs)
     if (matched === Match.NewMapping) {
-      this.legs.stale[leg] = 1
-      if (this.legs.mirror[leg]! >= 0) this.legs.stale[this.legs.mirror[leg]!] = 1
-      leg = this.#legOf(point, record.frame, headers, timeNs)
+      this.#legFinder.forget(leg)
+      leg = this.#legFinder.legOf(point, record.frame, headers, timeNs)
       matched = this.#matcher.match(leg, headers, timeNs)
     }
     this.legs.lastNs[leg] = timeNs
@@ -124,7 +119,7 @@ export class Correlator {
         this.window.see(
           slot,
           point,
-          this.#secondVisit(leg, record.frame, timeNs),
+          this.#legFinder.secondVisit(leg, record.frame, timeNs),
           record.frame,
           timeNs,
           headers.ttl,
@@ -161,133 +156,6 @@ export class Correlator {
     const { window } = this
     const limit = nowNs - this.windowNs
     while (window.size > 0 && window.firstNs[window.oldestSlot()]! < limit) this.#tally.finishOldest()
-  }
-
-  /**
-   * The leg of a packet. IPv4 legs that were asked for lately are found by their raw header words in `#recent`, a
-   * direct-mapped cache: one line of memory instead of one for each of a leg's columns.
-   */
-  #legOf(point: PointIndex, frame: number, headers: Headers, timeNs: number): LegIndex {
-    if (headers.ipVersion !== 4) return this.#findLeg(point, frame, headers, timeNs)
-    const { bytes, srcOffset, dstOffset } = headers
-    const source = word(bytes, srcOffset)
-    const destination = word(bytes, dstOffset)
-    const ports = headers.hasTransport ? (headers.srcPort << 16) | headers.dstPort : 0
-    const where = (point << 8) | headers.protocol
-    const at = (finish(mix(mix(mix(where, source), destination), ports)) % RECENT_LEGS) * RECENT_WORDS
-    const recent = this.#recent
-    if (
-      recent[at] === source &&
-      recent[at + 1] === destination &&
-      recent[at + 2] === ports &&
-      recent[at + 3] === where
-    ) {
-      const leg = recent[at + 4]!
-      const isSyn = headers.protocol === Protocol.Tcp && (headers.tcpFlags & TcpFlag.Syn) !== 0
-      if (!isSyn && !this.#isReused(leg, false, headers, timeNs)) return leg
-    }
-    const leg = this.#findLeg(point, frame, headers, timeNs)
-    recent[at] = source
-    recent[at + 1] = destination
-    recent[at + 2] = ports
-    recent[at + 3] = where
-    recent[at + 4] = leg
-    return leg
-  }
-
-  #findLeg(point: PointIndex, frame: number, headers: Headers, timeNs: number): LegIndex {
-    const { addresses, legs } = this
-    const source = addresses.intern(headers.bytes, headers.srcOffset, headers.ipVersion)
-    const destination = addresses.intern(headers.bytes, headers.dstOffset, headers.ipVersion)
-    const ports = headers.hasTransport ? ((headers.srcPort << 16) | headers.dstPort) >>> 0 : 0
-    const leg = legs.find(point, headers.protocol, source, destination, ports)
-    const isSyn = headers.protocol === Protocol.Tcp && (headers.tcpFlags & TcpFlag.Syn) !== 0
-    if (leg >= 0 && !this.#isReused(leg, isSyn, headers, timeNs)) {
-      if (isSyn) this.#noteIsn(leg, headers)
-      return leg
-    }
-    const fresh = legs.add(point, headers.protocol, source, destination, ports)
-    legs.firstFrame[fresh] = frame
-    let mirror = legs.find(
-      point,
-      headers.protocol,
-      destination,
-      source,
-      ((ports << 16) | (ports >>> 16)) >>> 0,
-    )
-    if (mirror === fresh) mirror = -1
-    if (mirror >= 0 && leg >= 0 && !legs.stale[leg]) {
-      // The tuple begins anew with this packet: what comes back belongs to the new conversation too.
-      legs.stale[mirror] = 1
-      mirror = -1
-    }
-    if (mirror < 0) mirror = this.#halfTranslatedRequest(fresh, headers, timeNs)
-    if (mirror >= 0 && !legs.stale[mirror]) {
-      legs.mirror[fresh] = mirror
-      if (legs.mirror[mirror]! < 0) legs.mirror[mirror] = fresh
-      this.flows.join(fresh, this.flows.find(legs.direction[mirror]!) ^ 1)
-    } else this.flows.join(fresh, this.flows.add(headers.protocol))
-    if (isSyn) this.#noteIsn(fresh, headers)
-    return fresh
-  }
-
-  /** Does this packet begin another conversation with a tuple that was used before? */
-  #isReused(leg: LegIndex, isSyn: boolean, headers: Headers, timeNs: number): boolean {
-    if (this.legs.stale[leg]) return true
-    if (headers.protocol !== Protocol.Tcp) return timeNs - this.legs.lastNs[leg]! > IDLE_NS
-    if (!isSyn) return false
-    // A SYN behind other packets: what was there before was the rest of an older connection.
-    if (this.legs.hasIsn[leg] === 0) return (headers.tcpFlags & TcpFlag.Ack) === 0
-    return this.legs.isn[leg] !== headers.tcpSeq
-  }
-
-  #noteIsn(leg: LegIndex, headers: Headers): void {
-    this.legs.isn[leg] = headers.tcpSeq
-    this.legs.hasIsn[leg] = 1
-    const direction = this.flows.find(this.legs.direction[leg]!)
-    this.flows.setForward(headers.tcpFlags & TcpFlag.Ack ? direction ^ 1 : direction)
-  }
-
-  /**
-   * Docker's DNS: the request is seen on lo after its DNAT to 127.0.0.11 and a random port, the answer already with
-   * port 53. The two have client and server address in common; the resolver talks to nobody else like this.
-   */
-  #halfTranslatedRequest(reply: LegIndex, headers: Headers, timeNs: number): LegIndex {
-    const { legs } = this
-    if (headers.srcPort !== 53 || !this.addresses.isLoopback(legs.source[reply]!)) return -1
-    let found = -1
-    for (let leg = legs.count - 1, looked = 0; leg >= 0 && looked < 1000; leg--, looked++) {
-      if (
-        legs.point[leg] === legs.point[reply] &&
-        legs.protocol[leg] === headers.protocol &&
-        legs.source[leg] === legs.destination[reply] &&
-        legs.destination[leg] === legs.source[reply] &&
-        legs.sourcePort(leg) === headers.dstPort &&
-        legs.mirror[leg]! < 0 &&
-        leg !== reply &&
-        timeNs - legs.lastNs[leg]! < 10e9
-      ) {
-        if (found >= 0) return -1
-        found = leg
-      }
-    }
-    return found
-  }
-
-  #secondVisit(leg: LegIndex, frame: number, timeNs: number): LegIndex {
-    const { legs } = this
-    const point = legs.point[leg]!
-    const source = legs.source[leg]!
-    const destination = legs.destination[leg]!
-    let second = legs.find(point, legs.protocol[leg]!, source, destination, legs.ports[leg]!, 1)
-    const direction = this.flows.find(legs.direction[leg]!)
-    if (second < 0 || this.flows.find(legs.direction[second]!) !== direction) {
-      second = legs.add(point, legs.protocol[leg]!, source, destination, legs.ports[leg]!, 1)
-      legs.firstFrame[second] = frame
-      this.flows.join(second, direction)
-    }
-    legs.lastNs[second] = timeNs
-    return second
   }
 
   #noteDelay(leg: LegIndex, delayNs: number): void {
@@ -388,9 +256,4 @@ export class Correlator {
     names.push(name)
     this.#nameCount++
   }
-}
-
-/** Four bytes as a signed big-endian integer. */
-function word(bytes: Uint8Array, at: number): number {
-  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
 }

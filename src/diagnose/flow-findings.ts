@@ -1,7 +1,7 @@
 /** Findings about one flow: what its losses, answers and translations say. */
 
+import { PATIENCE_NS } from '../correlate/flow-reader.ts'
 import type { Endpoint, JoinedFlow } from '../correlate/joined-flow.ts'
-import { PATIENCE_NS } from '../correlate/result.ts'
 import { type Finding, finding } from './finding.ts'
 
 /** All findings of a flow, worst first; `endNs` is the time of the last record of all captures, ns since 1970. */
