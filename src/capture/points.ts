@@ -125,7 +125,10 @@ export class FilePoints {
     }
     let index = known.get(key)
     if (index === undefined) {
-      index = this.add(`${this.nameOf(interfaceIndex)}:${key}`, record.linkType)
+      const own = this.interfaces[interfaceIndex].name
+      // A file that we wrote names its interfaces like this already.
+      const isNamed = own?.endsWith(`:${key}`) === true
+      index = this.add(isNamed ? own : `${this.nameOf(interfaceIndex)}:${key}`, record.linkType)
       if (index !== NO_POINT) known.set(key, index)
     }
     return index
