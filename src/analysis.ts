@@ -1,6 +1,6 @@
 /** The analysis: the whole way of the data in one place, from captures to the report. */
 
-import { type CaptureInput, resolveInputs } from './capture/inputs.ts'
+import { resolveInputs } from './capture/inputs.ts'
 import { JoinedWriter } from './capture/joined-writer.ts'
 import { linkTypeName } from './capture/link-types.ts'
 import { MergedRecords } from './capture/merge.ts'
@@ -47,7 +47,7 @@ export async function analyze(args: readonly string[], options: AnalysisOptions 
   const { inputs, warnings, failures } = await resolveInputs(args)
   const records = await MergedRecords.open(inputs)
   try {
-    const statedPath = pointsOf(options.path ?? [], records, inputs)
+    const statedPath = pointsOf(options.path ?? [], records)
     const journal = options.journeys ? new JourneyJournal() : null
     const correlator = new Correlator(records.points, {
       snapLenBytes: records.snapLenBytes,
@@ -57,9 +57,13 @@ export async function analyze(args: readonly string[], options: AnalysisOptions 
     const writer =
       options.write === undefined
         ? null
-        : new JoinedWriter(options.write, records.points, inputs, records.epoch)
-    await joinAll(records, correlator, observations, writer, options.onProgress)
-    await writer?.close()
+        : await JoinedWriter.open(options.write, records.points, inputs, records.epoch, records.snapLenBytes)
+    try {
+      await joinAll(records, correlator, observations, writer, options.onProgress)
+      await writer?.finish()
+    } finally {
+      writer?.close()
+    }
     const joined = joinedFlows(correlator, records.epoch, { statedPath: statedPath() })
     const findings = diagnose({
       points: records.points,
@@ -90,9 +94,11 @@ export async function analyze(args: readonly string[], options: AnalysisOptions 
       report,
       failures: [...failures, ...records.failures].map((failure) => failure.message),
       *journeys() {
-        if (!journal) return
-        yield* journeyReports(journal.read(), correlator, joined, records.epoch)
-        journal.close()
+        try {
+          if (journal) yield* journeyReports(journal.read(), correlator, joined, records.epoch)
+        } finally {
+          journal?.close()
+        }
       },
     }
   } finally {
@@ -127,11 +133,7 @@ async function joinAll(
 }
 
 /** The points that `--path` names. They may appear only while records are read: looked up when called. */
-function pointsOf(
-  names: readonly string[],
-  records: MergedRecords,
-  inputs: readonly CaptureInput[],
-): () => PointIndex[] {
+function pointsOf(names: readonly string[], records: MergedRecords): () => PointIndex[] {
   const find = (isFinal: boolean) => {
     const found = names.map((name) => records.points.findIndex((point) => point.name === name))
     const unknown = names.filter((_, i) => found[i]! < 0)
@@ -143,8 +145,8 @@ function pointsOf(
       throw new HoptraceError('--path names a point twice: name each point once, client side first')
     return found
   }
-  // Interfaces of a pcapng or SLL2 file come to light as it is read; else a mistake need not wait for gigabytes.
-  find(records.points.length === inputs.length)
+  // Interfaces come to light as a pcapng or SLL2 file is read; else a mistake need not wait for gigabytes.
+  find(records.hasAllPoints)
   return () => find(true)
 }
 

@@ -2,7 +2,9 @@
 
 import { HoptraceError } from '../errors.ts'
 import { type CaptureInput, type InputFailure, systemErrorText } from './inputs.ts'
+import { LinkType } from './link-types.ts'
 import { CHUNK_BYTES, openCapture } from './open-capture.ts'
+import { PcapReader } from './pcap.ts'
 import { FilePoints, MAX_POINTS, NO_POINT, PointList } from './points.ts'
 import type { CaptureDamage, RecordReader } from './reader.ts'
 import { CaptureRecord, Epoch, type Point, type PointIndex } from './record.ts'
@@ -108,6 +110,13 @@ export class MergedRecords {
       totalBytes = totalBytes === null || reader.sizeBytes === null ? null : totalBytes + reader.sizeBytes
     }
     return { readBytes, totalBytes }
+  }
+
+  /** Whether no further point can come up: only classic pcap files of one interface say so before they are read. */
+  get hasAllPoints(): boolean {
+    return this.lanes.every(
+      ({ reader }) => reader instanceof PcapReader && reader.record.linkType !== LinkType.LinuxSll2,
+    )
   }
 
   /** The smallest snaplen of the interfaces that are known so far, in bytes; 0 where all keep whole frames. */

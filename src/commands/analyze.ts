@@ -68,6 +68,10 @@ async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
   const streamsJourneys = journeyPath !== undefined && STDOUT_NAMES.includes(journeyPath)
   if (flags.json && streamsJourneys)
     throw new HoptraceError('--json and --journeys - both want stdout: give --journeys a file')
+  if (flags.write !== undefined && STDOUT_NAMES.includes(flags.write))
+    throw new HoptraceError('--write wants a file: stdout has the report')
+  if (flags.write !== undefined && flags.write === journeyPath)
+    throw new HoptraceError('--write and --journeys name the same file: give each its own')
   const stdout = standardOutput()
   const journeyFile =
     journeyPath === undefined || streamsJourneys ? null : await outputFile(journeyPath, '--journeys')

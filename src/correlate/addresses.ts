@@ -12,7 +12,7 @@ export class AddressTable {
   #version = new Uint8Array(64)
   #slots = new Int32Array(256).fill(-1)
   #mask = 255
-  /** MurmurHash is not keyed: a seed of the run keeps strangers from choosing colliding addresses. */
+  /** A seed of the run, so that collisions in one capture are not those of the next. */
   readonly #seed = (Math.random() * 0xffffffff) | 0
 
   constructor() {
@@ -45,7 +45,7 @@ export class AddressTable {
     return 4 * words
   }
 
-  /** Loopback, multicast or broadcast: what is sent there is not expected anywhere else, or not in one place. */
+  /** Multicast or broadcast: what is sent there is not expected in one place. */
   isMulticast(address: AddressIndex): boolean {
     const w0 = this.#words[4 * address]!
     if (this.#version[address] === 6) return w0 >>> 24 === 0xff

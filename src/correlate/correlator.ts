@@ -94,12 +94,12 @@ export class Correlator {
       return -1
     }
     while (this.window.isFull) this.#forceOldest()
-    let leg = this.#legFinder.legOf(point, record.frame, headers, timeNs)
+    let leg = this.#legFinder.legOf(point, headers, timeNs)
     this.#identity.of(headers)
     let matched = this.#matcher.match(leg, headers, timeNs)
     if (matched === Match.NewMapping) {
       this.#legFinder.forget(leg)
-      leg = this.#legFinder.legOf(point, record.frame, headers, timeNs)
+      leg = this.#legFinder.legOf(point, headers, timeNs)
       matched = this.#matcher.match(leg, headers, timeNs)
     }
     this.legs.lastNs[leg] = timeNs
@@ -119,7 +119,7 @@ export class Correlator {
         this.window.see(
           slot,
           point,
-          this.#legFinder.secondVisit(leg, record.frame, timeNs),
+          this.#legFinder.secondVisit(leg, timeNs),
           record.frame,
           timeNs,
           headers.ttl,
@@ -186,7 +186,6 @@ export class Correlator {
     else {
       window.tcpFlags[slot] = 0
       window.seq[slot] = Math.max(0, headers.icmpSeq)
-      window.ack[slot] = 0
       if (headers.protocol === Protocol.Icmp || headers.protocol === Protocol.Icmpv6) {
         const isRequest = headers.icmpType === 8 || headers.icmpType === 128
         flows.setForward(isRequest ? direction : direction ^ 1)
@@ -204,15 +203,12 @@ export class Correlator {
     const { tcpFlags } = headers
     window.tcpFlags[slot] = tcpFlags
     window.seq[slot] = headers.tcpSeq
-    window.ack[slot] = headers.tcpAck
     window.tsVal[slot] = headers.tcpHasTimestamps ? headers.tcpTsVal : 0
     let seen = 0
     if (tcpFlags & TcpFlag.Syn) seen |= tcpFlags & TcpFlag.Ack ? Seen.SynAck : Seen.Syn
     if (tcpFlags & TcpFlag.Fin) seen |= Seen.Fin
-    if (tcpFlags & TcpFlag.Rst) {
-      seen |= Seen.Rst
-      if (!(flows.seen[direction]! & (Seen.SynAck | Seen.Data))) seen |= Seen.RstToSyn
-    } else {
+    if (tcpFlags & TcpFlag.Rst) seen |= Seen.Rst
+    else {
       if (headers.payloadLenBytes > 0) seen |= Seen.Data
       const isControl = (tcpFlags & (TcpFlag.Syn | TcpFlag.Fin)) !== 0
       // In a simultaneous open the SYN-ACK repeats the SYN's sequence number, and is no retransmission.

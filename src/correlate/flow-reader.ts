@@ -183,9 +183,7 @@ export class FlowReader {
 
   #state(flow: FlowIndex, forward: DirectionIndex, ways: Ways, icmpErrors: IcmpErrorSummary[]): FlowState {
     const { flows } = this.#correlator
-    const refusedByIcmp = icmpErrors.some(
-      (e) => e.direction === 'forward' && /unreachable|prohibited/.test(e.name),
-    )
+    const refusedByIcmp = icmpErrors.some(isRefusal)
     const isAnswered = ways.way[1].length > 0
     if (flows.protocol[flow] !== Protocol.Tcp) return !isAnswered && refusedByIcmp ? 'refused' : 'stateless'
     const there = flows.seen[forward]!
@@ -231,4 +229,9 @@ export class FlowReader {
 }
 function isEcho(protocol: number): boolean {
   return protocol === Protocol.Icmp || protocol === Protocol.Icmpv6
+}
+
+/** Does an ICMP error say that the client will not be served? */
+export function isRefusal({ direction, name }: IcmpErrorSummary): boolean {
+  return direction === 'forward' && /unreachable|prohibited|no route|reject/.test(name)
 }

@@ -10,7 +10,7 @@ export type DirectionIndex = number
 export type FlowIndex = number
 
 /** What was seen of TCP in one direction. */
-export const Seen = { Syn: 1, SynAck: 2, Fin: 4, Rst: 8, Data: 16, Any: 32, RstToSyn: 64, Ack: 128 } as const
+export const Seen = { Syn: 1, SynAck: 2, Fin: 4, Rst: 8, Data: 16, Any: 32, Ack: 64 } as const
 
 /** Gaps in the sequence space that a direction remembers; the oldest is forgotten first. */
 const MAX_HOLES = 64
@@ -51,6 +51,7 @@ export class FlowTable {
   rttNs = new Float64Array(32)
   requestNs = new Float64Array(32)
   requestLeg = new Int32Array(32)
+  requestSeq = new Uint32Array(32)
 
   readonly #legs: LegTable
   readonly #patterns: PatternTable
@@ -143,6 +144,7 @@ export class FlowTable {
     if (Number.isNaN(this.requestNs[flow]!)) {
       this.requestNs[flow] = this.requestNs[other]!
       this.requestLeg[flow] = this.requestLeg[other]!
+      this.requestSeq[flow] = this.requestSeq[other]!
     }
     return into
   }
@@ -233,6 +235,8 @@ export class FlowTable {
     this.retransmissions[into]! += this.retransmissions[from]!
     this.ambiguous[into]! += this.ambiguous[from]!
     this.recut[into]! |= this.recut[from]!
+    const holes = this.#holes.get(from)
+    if (holes && !this.#holes.has(into)) this.#holes.set(into, holes)
     this.#holes.delete(from)
   }
 
@@ -297,6 +301,7 @@ export class FlowTable {
     this.forward = grown(this.forward, flows)
     this.rttNs = grown(this.rttNs, flows)
     this.requestNs = grown(this.requestNs, flows)
+    this.requestSeq = grown(this.requestSeq, flows)
     this.requestLeg = grown(this.requestLeg, flows)
   }
 }

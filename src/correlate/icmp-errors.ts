@@ -16,6 +16,8 @@ const MAX_STEPS = 64
 
 /** ICMP errors of one kind that answered packets of one direction. */
 export interface IcmpErrorGroup {
+  /** Place in `IcmpErrors.all`. */
+  index: number
   direction: DirectionIndex
   from: AddressIndex
   ipVersion: number
@@ -28,6 +30,8 @@ export interface IcmpErrorGroup {
 }
 
 export class IcmpErrors {
+  /** All groups in the order in which they came up; journeys name theirs by its place here. */
+  readonly all: IcmpErrorGroup[] = []
   readonly #groups = new Map<DirectionIndex, IcmpErrorGroup[]>()
   readonly #addresses: AddressTable
   readonly #legs: LegTable
@@ -53,8 +57,7 @@ export class IcmpErrors {
     if (leg < 0) return false
     const direction = this.#flows.find(this.#legs.direction[leg]!)
     const from = this.#addresses.intern(headers.bytes, headers.srcOffset, headers.ipVersion)
-    this.#count(direction, from, point, frame, headers)
-    this.#markAnswered(direction, quoted)
+    this.#markAnswered(direction, quoted, this.#count(direction, from, point, frame, headers))
     return true
   }
 
@@ -82,7 +85,7 @@ export class IcmpErrors {
     point: PointIndex,
     frame: number,
     headers: Headers,
-  ): void {
+  ): number {
     this.#roots = null
     let groups = this.#groups.get(direction)
     if (!groups) {
@@ -90,12 +93,29 @@ export class IcmpErrors {
       this.#groups.set(direction, groups)
     }
     const { icmpType: type, icmpCode: code, ipVersion } = headers
-    // The same error has another sender's address on each side of a NAT; kinds are told apart by type and code.
-    let group = groups.find((g) => g.type === type && g.code === code && g.ipVersion === ipVersion)
+    // The same error has another sender's address on each side of a NAT, but not at one point.
+    let group = groups.find(
+      (g) =>
+        g.type === type &&
+        g.code === code &&
+        g.ipVersion === ipVersion &&
+        (g.from === from || !g.points.has(point)),
+    )
     if (!group) {
-      group = { direction, from, ipVersion, type, code, mtu: headers.icmpMtu, points: new Map() }
-      if (groups.length < MAX_KINDS) groups.push(group)
-      else group = groups[MAX_KINDS - 1]!
+      group = {
+        index: this.all.length,
+        direction,
+        from,
+        ipVersion,
+        type,
+        code,
+        mtu: headers.icmpMtu,
+        points: new Map(),
+      }
+      if (groups.length < MAX_KINDS) {
+        groups.push(group)
+        this.all.push(group)
+      } else group = groups[MAX_KINDS - 1]!
     }
     let seen = group.points.get(point)
     if (!seen) {
@@ -103,17 +123,21 @@ export class IcmpErrors {
       group.points.set(point, seen)
     }
     if (seen.packets++ < 4) seen.frames.push(frame)
+    return group.index
   }
 
-  /** Finds the journey of the quoted packet: same IP ID where it has one, same TCP sequence number, else the last one. */
-  #markAnswered(direction: DirectionIndex, quoted: Headers): void {
+  /** Finds the journey of the quoted packet: same IP ID where it has one, same TCP or echo sequence number, else the last one. */
+  #markAnswered(direction: DirectionIndex, quoted: Headers, group: number): void {
     const window = this.#window
+    const isEcho = quoted.protocol === Protocol.Icmp || quoted.protocol === Protocol.Icmpv6
+    const quotedSeq = quoted.protocol === Protocol.Tcp ? quoted.tcpSeq : isEcho ? quoted.icmpSeq : -1
     let slot = window.slotOf(this.#flows.lastJourney[direction]!)
     for (let step = 0; slot >= 0 && step < MAX_STEPS; step++) {
       const sameId = quoted.ipVersion !== 4 || quoted.ipId === window.ipId[slot]
-      const sameSeq = quoted.protocol !== Protocol.Tcp || quoted.tcpSeq >>> 0 === window.seq[slot]
+      const sameSeq = quotedSeq < 0 || quotedSeq === window.seq[slot]
       if (sameId && sameSeq) {
         window.flags[slot]! |= JourneyFlag.Answered
+        window.answeredBy[slot] = group
         return
       }
       slot = window.slotOf(window.previous[slot]!)

@@ -93,7 +93,7 @@ export interface JoinedFlow {
   /** Round trip of the handshake or of request and reply, at the client's side, or null. */
   rttNs: number | null
   icmpErrors: IcmpErrorSummary[]
-  /** Points at which the flow's bytes come in differently cut frames (offload); there only flow, NAT and TTL are joined. */
+  /** The flow's bytes come in differently cut frames at different points (offload): they were matched byte by byte. */
   segmentationDiffers: boolean
   ambiguous: number
   /** DNS question names seen in the flow, for display (control characters already made harmless). */

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type FinishedJourney, newFinishedJourney } from './tally.ts'
 
-const HEAD_BYTES = 36
+const HEAD_BYTES = 28
 const SIGHTING_BYTES = 20
 /** Up to here all stays in memory; longer journals go to a temporary file that is unlinked at once. */
 const CHUNK_BYTES = 1 << 22
@@ -19,6 +19,7 @@ export class JourneyJournal {
   #used = 0
   #file = -1
   #writtenBytes = 0
+  #isClosed = false
 
   append(journey: FinishedJourney): void {
     const size = HEAD_BYTES + journey.sightings * SIGHTING_BYTES
@@ -31,11 +32,9 @@ export class JourneyJournal {
     view.setUint8(at + 12, journey.flags)
     view.setUint8(at + 13, journey.tcpFlags)
     view.setUint16(at + 14, journey.sightings)
-    view.setUint32(at + 16, journey.lenBytes)
-    view.setUint32(at + 20, journey.payloadLenBytes)
-    view.setUint32(at + 24, journey.seq)
-    view.setUint32(at + 28, journey.ack)
-    view.setUint32(at + 32, journey.serial)
+    view.setUint32(at + 16, journey.payloadLenBytes)
+    view.setUint32(at + 20, journey.seq)
+    view.setUint32(at + 24, journey.answeredBy)
     at += HEAD_BYTES
     for (let i = 0; i < journey.sightings; i++, at += SIGHTING_BYTES) {
       view.setUint32(at, journey.leg[i]!)
@@ -46,8 +45,9 @@ export class JourneyJournal {
     this.#used = at
   }
 
-  /** All journeys; one object, refilled for each. */
+  /** All journeys; one object, refilled for each. Nothing where the journal was closed. */
   *read(): Generator<FinishedJourney> {
+    if (this.#isClosed) return
     const journey = newFinishedJourney()
     for (const { view, end } of this.#chunks()) {
       for (let at = 0; at < end; at += view.getUint32(at)) yield readAt(view, at, journey)
@@ -58,6 +58,7 @@ export class JourneyJournal {
   close(): void {
     if (this.#file >= 0) closeSync(this.#file)
     this.#file = -1
+    this.#isClosed = true
   }
 
   /** Each spilled chunk as it was, its length in front of it, then what is still in memory. */
@@ -101,11 +102,9 @@ function readAt(view: DataView, start: number, journey: FinishedJourney): Finish
   journey.flags = view.getUint8(at + 12)
   journey.tcpFlags = view.getUint8(at + 13)
   journey.sightings = view.getUint16(at + 14)
-  journey.lenBytes = view.getUint32(at + 16)
-  journey.payloadLenBytes = view.getUint32(at + 20)
-  journey.seq = view.getUint32(at + 24)
-  journey.ack = view.getUint32(at + 28)
-  journey.serial = view.getUint32(at + 32)
+  journey.payloadLenBytes = view.getUint32(at + 16)
+  journey.seq = view.getUint32(at + 20)
+  journey.answeredBy = view.getUint32(at + 24)
   at += HEAD_BYTES
   for (let i = 0; i < journey.sightings; i++, at += SIGHTING_BYTES) {
     journey.leg[i] = view.getUint32(at)

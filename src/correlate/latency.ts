@@ -5,6 +5,8 @@ import type { LegIndex } from './legs.ts'
 
 /** So many samples of a row are kept as they are; medians and percentiles are exact up to here. */
 const EXACT_SAMPLES = 256
+/** What a row has that was never measured; many flows have but one packet. */
+const NO_SAMPLES = new Int32Array(0)
 /** Each power of two is cut into so many buckets: a percentile read from them is off by at most 1/32. */
 const BUCKETS_PER_OCTAVE = 16
 /** Latencies up to 2³¹ ns; what is longer counts as that. */
@@ -59,7 +61,7 @@ export class LatencyTable {
     this.#head[to] = row + 1
     this.#minNs[row] = Number.POSITIVE_INFINITY
     this.#maxNs[row] = Number.NEGATIVE_INFINITY
-    this.#store.push(new Int32Array(4))
+    this.#store.push(NO_SAMPLES)
     return row
   }
 
@@ -78,7 +80,7 @@ export class LatencyTable {
     if (latencyNs > this.#maxNs[row]!) this.#maxNs[row] = latencyNs
     let store = this.#store[row]!
     if (n < EXACT_SAMPLES) {
-      if (n === store.length) this.#store[row] = store = grown(store, 2 * n)
+      if (n === store.length) this.#store[row] = store = grown(store, Math.max(2, 2 * n))
       store[n] = Math.max(-0x80000000, Math.min(0x7fffffff, latencyNs))
       return
     }

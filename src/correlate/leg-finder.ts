@@ -29,8 +29,8 @@ export class LegFinder {
    * The leg of a packet. IPv4 legs that were asked for lately are found by their raw header words in `#recent`, a
    * direct-mapped cache: one line of memory instead of one for each of a leg's columns.
    */
-  legOf(point: PointIndex, frame: number, headers: Headers, timeNs: number): LegIndex {
-    if (headers.ipVersion !== 4) return this.#findLeg(point, frame, headers, timeNs)
+  legOf(point: PointIndex, headers: Headers, timeNs: number): LegIndex {
+    if (headers.ipVersion !== 4) return this.#findLeg(point, headers, timeNs)
     const { bytes, srcOffset, dstOffset } = headers
     const source = word(bytes, srcOffset)
     const destination = word(bytes, dstOffset)
@@ -48,7 +48,7 @@ export class LegFinder {
       const isSyn = headers.protocol === Protocol.Tcp && (headers.tcpFlags & TcpFlag.Syn) !== 0
       if (!isSyn && !this.#isReused(leg, false, headers, timeNs)) return leg
     }
-    const leg = this.#findLeg(point, frame, headers, timeNs)
+    const leg = this.#findLeg(point, headers, timeNs)
     recent[at] = source
     recent[at + 1] = destination
     recent[at + 2] = ports
@@ -57,7 +57,7 @@ export class LegFinder {
     return leg
   }
 
-  #findLeg(point: PointIndex, frame: number, headers: Headers, timeNs: number): LegIndex {
+  #findLeg(point: PointIndex, headers: Headers, timeNs: number): LegIndex {
     const addresses = this.#addresses
     const legs = this.#legs
     const source = addresses.intern(headers.bytes, headers.srcOffset, headers.ipVersion)
@@ -70,7 +70,6 @@ export class LegFinder {
       return leg
     }
     const fresh = legs.add(point, headers.protocol, source, destination, ports)
-    legs.firstFrame[fresh] = frame
     let mirror = legs.find(
       point,
       headers.protocol,
@@ -138,7 +137,7 @@ export class LegFinder {
   }
 
   /** The leg for a packet that passes the point of `leg` again with its tuple unchanged. */
-  secondVisit(leg: LegIndex, frame: number, timeNs: number): LegIndex {
+  secondVisit(leg: LegIndex, timeNs: number): LegIndex {
     const legs = this.#legs
     const point = legs.point[leg]!
     const source = legs.source[leg]!
@@ -147,7 +146,6 @@ export class LegFinder {
     const direction = this.#flows.find(legs.direction[leg]!)
     if (second < 0 || this.#flows.find(legs.direction[second]!) !== direction) {
       second = legs.add(point, legs.protocol[leg]!, source, destination, legs.ports[leg]!, 1)
-      legs.firstFrame[second] = frame
       this.#flows.join(second, direction)
     }
     legs.lastNs[second] = timeNs

@@ -39,8 +39,7 @@ export class LegTable {
   ttlLead = new Int32Array(64)
   /** Journeys that left the window and had a sighting here. */
   packets: Uint32Array<ArrayBuffer> = new Uint32Array(64)
-  /** First record and last time of a sighting. */
-  firstFrame = new Uint32Array(64)
+  /** Time of the last sighting. */
   lastNs = new Float64Array(64)
   /** Sightings of a packet that this leg had already shown: the capture or the network doubled it. */
   duplicates = new Uint32Array(64)
@@ -207,7 +206,6 @@ export class LegTable {
     this.ttl = grown(this.ttl, capacity)
     this.ttlLead = grown(this.ttlLead, capacity)
     this.packets = grown(this.packets, capacity)
-    this.firstFrame = grown(this.firstFrame, capacity)
     this.lastNs = grown(this.lastNs, capacity)
     this.duplicates = grown(this.duplicates, capacity)
     this.isn = grown(this.isn, capacity)

@@ -43,8 +43,8 @@ export const Match = {
 } as const
 export type Match = (typeof Match)[keyof typeof Match]
 
-/** Result of `match`; valid until its next call. */
 export class Matcher {
+  /** The journey that `match` found; valid until its next call. */
   slot: JourneySlot = -1
   readonly #legs: LegTable
   readonly #flows: FlowTable
@@ -144,7 +144,7 @@ export class Matcher {
       const offset = (headers.tcpSeq - window.seq[slot]!) | 0
       const overlap = Math.min(offset + length, theirLength) - Math.max(offset, 0)
       if (overlap <= 0 || (offset === 0 && length === theirLength)) continue
-      if (headers.tcpHasTimestamps && headers.tcpTsVal >>> 0 !== window.tsVal[slot]) continue
+      if (this.#hasOtherTimestamp(headers, slot)) continue
       if (!this.#isPieceById(headers, slot)) continue
       if (this.#coveredAt(slot, this.#legs.point[leg]!) + overlap > theirLength) continue
       window.see(slot, this.#legs.point[leg]!, leg, frame, timeNs, headers.ttl, overlap)

@@ -14,7 +14,7 @@ export class NextHops {
   readonly #correlator: Correlator
   readonly #order: PointOrder
   readonly #isStated: boolean
-  /** By point: the points to which answered flows went on from there, and whether requests or replies did. */
+  /** By point and the one in front of it: the points to which answered requests went on from there. */
   readonly #successors = new Map<string, Set<PointIndex>>()
   /** Addresses that NAT puts in or takes out: the hosts' own, at which a packet may simply end. */
   readonly #hostAddresses = new Set<AddressIndex>()

@@ -16,7 +16,6 @@ export class PointObservations {
   /** Frames in which decoding stopped: cut or malformed. */
   undecoded = 0
   unknownLinkType = 0
-  undecodedFrames: number[] = []
   /** Frames whose checksums were looked at: all of the first 100,000, then every 16th. */
   checksumsVerified = 0
   /** Checksums that the sender left to the hardware: harmless. */
@@ -55,7 +54,6 @@ export class Observations {
     if (headers.stopLayer === 'unknown-link-type') counts.unknownLinkType++
     else if (headers.stopLayer !== 'none') {
       counts.undecoded++
-      if (counts.undecodedFrames.length < EVIDENCE_FRAMES) counts.undecodedFrames.push(frame)
     }
     if (headers.moreFragments || headers.fragmentOffset > 0) counts.fragments++
     if (headers.tunnel !== 'none')

@@ -7,7 +7,7 @@ import type { LegIndex } from './legs.ts'
 export const MAX_STATIONS = 62
 /** Bits in each of the words. */
 export const STATION_BITS = 31
-/** So many different patterns a direction may have; further ones are counted in its first row as ambiguous. */
+/** So many different patterns a direction may have; further ones are counted with the last one, as ambiguous. */
 const MAX_PATTERNS = 64
 /** First few records of a pattern that are kept as evidence. */
 export const EVIDENCE_FRAMES = 4
@@ -45,10 +45,9 @@ export class PatternTable {
     this.#grow(512)
   }
 
-  /** The row of this pattern in the list that begins at `head`, made where missing. Compare `count` to see a new one. */
+  /** The row of this pattern in the list that begins at `head`, made where missing: a new one has 0 packets. */
   row(head: number, low: number, high: number, outside: number, flags: number): number {
     let length = 0
-    let last = head
     for (let row = head; row >= 0; row = this.next[row]!) {
       if (
         this.low[row] === low &&
@@ -57,12 +56,12 @@ export class PatternTable {
         this.flags[row] === flags
       )
         return row
-      last = row
       length++
     }
     if (length >= MAX_PATTERNS) {
-      this.flags[last]! |= PatternFlag.Ambiguous
-      return last
+      // The newest row takes them in, which is hardly the one that most journeys have.
+      this.flags[head]! |= PatternFlag.Ambiguous
+      return head
     }
     const row = this.count++
     if (row === this.next.length) this.#grow(2 * row)

@@ -23,15 +23,14 @@ const MEASURED_TWICE = 64
  * `pattern` is the row in `PatternTable` that tells its outcome once all is read.
  */
 export interface FinishedJourney {
-  serial: number
   direction: DirectionIndex
   pattern: number
   flags: number
-  lenBytes: number
   payloadLenBytes: number
   tcpFlags: number
   seq: number
-  ack: number
+  /** Valid with `JourneyFlag.Answered`: see `IcmpErrors.all`. */
+  answeredBy: number
   sightings: number
   /** Columns of the sightings, the first `sightings` elements. */
   leg: Int32Array
@@ -43,15 +42,13 @@ export interface FinishedJourney {
 /** An empty `FinishedJourney` with room for any. */
 export function newFinishedJourney(): FinishedJourney {
   return {
-    serial: 0,
     direction: 0,
     pattern: 0,
     flags: 0,
-    lenBytes: 0,
     payloadLenBytes: 0,
     tcpFlags: 0,
     seq: 0,
-    ack: 0,
+    answeredBy: 0,
     sightings: 0,
     leg: new Int32Array(MAX_SIGHTINGS),
     frame: new Uint32Array(MAX_SIGHTINGS),
@@ -90,7 +87,7 @@ export class Tally {
     const direction = flows.find(window.direction[slot]!)
     const n = this.#gather(slot, direction)
     const { leg, frame } = this.#journey
-    if (window.flags[slot]! & JourneyFlag.Twin) this.#compareTwins(slot)
+    if (window.flags[slot]! & JourneyFlag.Twin) this.#compareTwins(slot, direction)
     const journeyFlags = window.flags[slot]!
     const pattern = this.#patternOf(slot, direction, n, journeyFlags)
     patterns.add(pattern, window.lenBytes[slot]!, leg[n - 1]!, frame[n - 1]!)
@@ -99,15 +96,13 @@ export class Tally {
     if (Number.isNaN(flows.rttNs[direction >> 1]!)) this.#noteRoundTrip(slot, direction, n)
     if (this.#onJourney) {
       const journey = this.#journey
-      journey.serial = window.serial[slot]!
       journey.direction = direction
       journey.pattern = pattern
       journey.flags = journeyFlags
-      journey.lenBytes = window.lenBytes[slot]!
       journey.payloadLenBytes = window.payloadLenBytes[slot]!
       journey.tcpFlags = window.tcpFlags[slot]!
       journey.seq = window.seq[slot]!
-      journey.ack = window.ack[slot]!
+      journey.answeredBy = window.answeredBy[slot]!
       journey.sightings = n
       this.#onJourney(journey)
     }
@@ -203,12 +198,13 @@ export class Tally {
    * Equal packets that all came through are told apart by their order. Where one did not, nothing says which one it was:
    * then all of them are ambiguous.
    */
-  #compareTwins(slot: JourneySlot): void {
-    const { window } = this.#tables
+  #compareTwins(slot: JourneySlot, direction: DirectionIndex): void {
+    const { window, flows } = this.#tables
     let other = window.newest(window.keyLow[slot]!)
     for (let step = 0; other >= 0 && step < MAX_TWINS; step++, other = window.older(other)) {
       if (window.keyHigh[other] !== window.keyHigh[slot] || !(window.flags[other]! & JourneyFlag.Twin))
         continue
+      if (flows.find(window.direction[other]!) !== direction) continue
       // Later ones are another matter, and may still be underway.
       if (window.firstNs[other]! - window.firstNs[slot]! > TWIN_NS) continue
       if (window.pointsSeen[other] === window.pointsSeen[slot]) continue
@@ -268,14 +264,22 @@ export class Tally {
     const isTcp = flows.protocol[flow] === Protocol.Tcp
     const synAndAck = window.tcpFlags[slot]! & (TcpFlag.Syn | TcpFlag.Ack)
     const { leg, timeNs } = this.#journey
+    const seq = window.seq[slot]!
     if (direction === flows.forwardOf(flow)) {
-      if (isTcp && synAndAck !== TcpFlag.Syn) return
+      // A SYN that was sent again is what the answer comes for; other requests may be on their way at the same time.
+      if (isTcp ? synAndAck !== TcpFlag.Syn : flows.requestLeg[flow]! >= 0) return
       flows.requestNs[flow] = timeNs[0]!
       flows.requestLeg[flow] = leg[0]!
+      flows.requestSeq[flow] = seq
       return
     }
     const requestLeg = flows.requestLeg[flow]!
     if (requestLeg < 0 || (isTcp && synAndAck !== (TcpFlag.Syn | TcpFlag.Ack))) return
+    if (!isTcp && seq !== flows.requestSeq[flow]) {
+      // The answer to a later echo request: the first one has none.
+      flows.requestLeg[flow] = -1
+      return
+    }
     for (let i = n - 1; i >= 0; i--) {
       if (legs.point[leg[i]!] !== legs.point[requestLeg]) continue
       flows.rttNs[flow] = timeNs[i]! - flows.requestNs[flow]!

@@ -64,9 +64,10 @@ export class JourneyWindow {
   payloadLenBytes = new Uint32Array(1024)
   ipId = new Uint16Array(1024)
   tcpFlags = new Uint8Array(1024)
-  /** TCP sequence and acknowledgment numbers; ICMP echo: sequence number in `seq`. */
+  /** TCP sequence number, or that of an ICMP echo. */
   seq = new Uint32Array(1024)
-  ack = new Uint32Array(1024)
+  /** The ICMP errors that answered it, see `IcmpErrors.all`; valid with `JourneyFlag.Answered`. */
+  answeredBy = new Uint32Array(1024)
   tsVal = new Uint32Array(1024)
   /** Serial number of the journey before this one in the same direction, or -1. */
   previous = new Float64Array(1024)
@@ -199,7 +200,7 @@ export class JourneyWindow {
     this.ipId = move(this.ipId)
     this.tcpFlags = move(this.tcpFlags)
     this.seq = move(this.seq)
-    this.ack = move(this.ack)
+    this.answeredBy = move(this.answeredBy)
     this.tsVal = move(this.tsVal)
     this.serial = move(this.serial)
     this.#capacity = to

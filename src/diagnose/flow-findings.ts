@@ -1,6 +1,6 @@
 /** Findings about one flow: what its losses, answers and translations say. */
 
-import { PATIENCE_NS } from '../correlate/flow-reader.ts'
+import { isRefusal, PATIENCE_NS } from '../correlate/flow-reader.ts'
 import type { Endpoint, JoinedFlow } from '../correlate/joined-flow.ts'
 import { type Finding, finding } from './finding.ts'
 
@@ -79,7 +79,7 @@ function noReply(flow: JoinedFlow): Finding[] {
 
 function icmpAnswers(flow: JoinedFlow): Finding[] {
   return flow.icmpErrors.flatMap(({ from, name, packets, frames, direction }) => {
-    if (!/exceeded/.test(name)) return []
+    if (name !== 'time to live exceeded' && name !== 'hop limit exceeded') return []
     const to = direction === 'forward' ? flow.server : flow.client
     return [
       finding(
@@ -97,7 +97,7 @@ function icmpAnswers(flow: JoinedFlow): Finding[] {
 
 function refused(flow: JoinedFlow): Finding[] {
   if (flow.state !== 'refused') return []
-  const error = flow.icmpErrors.find((e) => e.direction === 'forward')
+  const error = flow.icmpErrors.find(isRefusal)
   const by = error ? `${error.from} answered ICMP ${error.name}` : `${flow.server.ip} answered with RST`
   return [
     finding(

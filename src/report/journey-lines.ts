@@ -28,7 +28,7 @@ export interface JourneyReport {
   lostBetween?: [string, string]
   /** The ICMP error that answered the packet. */
   answeredBy?: { from: string; type: number; code: number; name: string }
-  /** What the packet is: `SYN seq 123 len 0`. */
+  /** What the packet is: `[S] seq 0 len 0`. */
   summary: string
   /** Payload of the transport. */
   lenBytes: number

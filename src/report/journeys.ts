@@ -7,7 +7,7 @@ import type { JoinedFlow } from '../correlate/joined-flow.ts'
 import type { JoinedFlows } from '../correlate/result.ts'
 import type { FinishedJourney } from '../correlate/tally.ts'
 import { JourneyFlag } from '../correlate/window.ts'
-import { tcpFlagsText } from '../decode/display.ts'
+import { icmpErrorName, tcpFlagsText } from '../decode/display.ts'
 import type { JourneyReport, SightingReport } from './journey-lines.ts'
 
 /** Tells each journey; what belongs to no flow any more (it can't happen by design) is left out. */
@@ -34,10 +34,14 @@ export function* journeyReports(
     }
     if (outcome?.between)
       report.lostBetween = outcome.between.map((point) => correlator.points[point]!.name) as [string, string]
-    if (outcome?.kind === 'answered') {
-      const error = flow.icmpErrors.find((e) => e.direction === located.direction)
-      if (error)
-        report.answeredBy = { from: error.from, type: error.type, code: error.code, name: error.name }
+    if (journey.flags & JourneyFlag.Answered) {
+      const { from, ipVersion, type, code } = correlator.icmpErrors.all[journey.answeredBy]!
+      report.answeredBy = {
+        from: joined.address(from),
+        type,
+        code,
+        name: icmpErrorName(ipVersion, type, code),
+      }
     }
     yield report
   }

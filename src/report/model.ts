@@ -41,7 +41,7 @@ export interface ReportPoint {
 
 /** Records that take no part in any flow, by reason and point. */
 export interface NotJoinedReport {
-  /** `arp`, `fragment`, `undecoded`, `other-link-layer`, … */
+  /** `arp`, `fragment`, `undecoded`, `link-type`, … */
   reason: string
   point: string
   packets: number

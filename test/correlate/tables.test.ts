@@ -148,10 +148,9 @@ test('journal: what goes in comes out, also when it went through a file', () => 
   const count = 150_000
   for (let i = 0; i < count; i++) {
     Object.assign(journey, {
-      serial: i,
       direction: i % 97,
       pattern: i % 89,
-      lenBytes: i,
+      payloadLenBytes: i,
       seq: i * 28_000,
       sightings: 1 + (i % 3),
     })
@@ -167,10 +166,9 @@ test('journal: what goes in comes out, also when it went through a file', () => 
   for (const read of journal.read()) {
     if (i % 10_007 === 0 || i === count - 1) {
       expect(read).toMatchObject({
-        serial: i,
         direction: i % 97,
         pattern: i % 89,
-        lenBytes: i,
+        payloadLenBytes: i,
         sightings: 1 + (i % 3),
       })
       const last = read.sightings - 1
