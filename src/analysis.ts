@@ -6,6 +6,7 @@ import { linkTypeName } from './capture/link-types.ts'
 import { MergedRecords } from './capture/merge.ts'
 import type { Point, PointIndex } from './capture/record.ts'
 import { Correlator } from './correlate/correlator.ts'
+import type { JoinedFlow } from './correlate/joined-flow.ts'
 import { JourneyJournal } from './correlate/journal.ts'
 import { Observations } from './correlate/observations.ts'
 import { type JoinedFlows, joinedFlows } from './correlate/result.ts'
@@ -195,10 +196,12 @@ function oddities(
         `${source}: link type ${linkTypeName(linkType)} is not decoded: ${counted(unknownLinkType, 'frame')} of ${name} take no part`,
       )
   }
-  const withPackets = records.points.filter((point) => point.packets > 0)
-  if (withPackets.length > 1 && correlator.joinedJourneys === 0 && joined.flows.length > 0)
+  if (correlator.joinedJourneys === 0 && new Set(joined.flows.flatMap(pointsOfFlow)).size > 1)
     lines.push(
-      `no packet was seen at more than one point: these captures have no traffic in common, or their clocks differ by more than the window of ${correlator.windowNs / 1e9} s`,
+      'no packet was seen at more than one point: these captures have no traffic in common' +
+        (haveCommonEnds(joined)
+          ? `, or their clocks differ by more than the window of ${correlator.windowNs / 1e9} s`
+          : ''),
     )
   if (correlator.window.forced > 0)
     lines.push(
@@ -209,4 +212,20 @@ function oddities(
 
 function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`
+}
+
+function pointsOfFlow({ forward, reverse }: JoinedFlow): string[] {
+  return [...forward.path, ...reverse.path].map((station) => station.point)
+}
+
+/** Do flows of different points have a server in common? */
+function haveCommonEnds({ flows }: JoinedFlows): boolean {
+  const seen = new Map<string, string>()
+  return flows.some((flow) => {
+    const server = `${flow.protocol} ${flow.server.ip} ${flow.server.port}`
+    const [point] = pointsOfFlow(flow)
+    const other = seen.get(server)
+    seen.set(server, point!)
+    return other !== undefined && other !== point
+  })
 }

@@ -1,5 +1,6 @@
 /** `hoptrace analyze`: reads captures, joins them, and prints what it found. */
 
+import { statSync } from 'node:fs'
 import { Command } from 'commander'
 import { type Analysis, analyze } from '../analysis.ts'
 import { HoptraceError } from '../errors.ts'
@@ -77,6 +78,7 @@ async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
     journeyPath === undefined || streamsJourneys ? null : await outputFile(journeyPath, '--journeys')
   const listsPackets = flags.packets === true && !flags.json && !streamsJourneys
   const bar = progressBar()
+  if (inputs.some(isLive)) reportOnInterrupt()
   const analysis = await analyze(inputs, {
     journeys: listsPackets || journeyPath !== undefined,
     onProgress: bar.update,
@@ -90,6 +92,8 @@ async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
   if (analysis.failures.length > 0) process.exitCode = 2
   else if (flags.check && selected.findings.some((finding) => finding.severity === 'error'))
     process.exitCode = 1
+
+  if (flags.check && selected.flows.length === 0 && analysis.report.flows.length > 0) process.exitCode = 2
 
   const noMatch =
     selected.flows.length === 0 && analysis.report.flows.length > 0
@@ -136,6 +140,21 @@ async function writeJourneys(
     }
     if ((!json || json.closed) && (!text || text.closed)) break
   }
+}
+
+/** Standard input, a FIFO or the like: it ends when whoever writes it ends. */
+function isLive(input: string): boolean {
+  const path = input.slice(input.indexOf('=') + 1)
+  return path === '-' || statSync(path, { throwIfNoEntry: false })?.isFile() === false
+}
+
+/** Ctrl-C reaches the program that captures as well: when that has ended, the report is due, and not lost. */
+function reportOnInterrupt(): void {
+  let interrupts = 0
+  process.on('SIGINT', () => {
+    if (++interrupts > 1) process.exit(130)
+    complain('the report follows when the input ends; Ctrl-C again gives up')
+  })
 }
 
 function renderSelected(report: Report, flags: AnalyzeFlags, stdout: Output): string {

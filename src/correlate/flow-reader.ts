@@ -69,9 +69,13 @@ export class FlowReader {
       const way = ways.way[side]!
       const together = coOccurrence(this.#correlator, direction, way)
       if (side === 0) forwardTogether = together
+      const beyond = isUnanswered
+        ? this.#nextHops.beyond(way)
+        : this.#nextHops.wayBack(way, ways.way[1 - side]!)
       const outcomes = outcomesOf(this.#correlator, direction, way, {
         together,
-        beyond: isUnanswered ? this.#nextHops.beyond(way) : this.#nextHops.wayBack(way, ways.way[1 - side]!),
+        beyond,
+        isSilenceProof: isUnanswered && beyond >= 0 && this.#correlator.points[beyond]!.firstNs <= firstNs,
       })
       let packets = 0
       let bytes = 0
@@ -190,6 +194,8 @@ export class FlowReader {
     const back = flows.seen[forward ^ 1]!
     // An acknowledgment answers something, even where only one direction was captured.
     const isOpen = (back & (Seen.SynAck | Seen.Data)) !== 0 || !(there & Seen.Syn) || (there & Seen.Ack) !== 0
+    // A SYN-ACK that nobody asked for, as far as was seen.
+    if (there === 0 && (back & ~Seen.Any & ~Seen.Ack) === Seen.SynAck) return 'syn-only'
     if (!isOpen) {
       if (back & Seen.Rst || refusedByIcmp) return 'refused'
       return there & Seen.Rst ? 'reset' : 'syn-only'

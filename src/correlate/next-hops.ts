@@ -16,6 +16,8 @@ export class NextHops {
   readonly #isStated: boolean
   /** By point and the one in front of it: the points to which answered requests went on from there. */
   readonly #successors = new Map<string, Set<PointIndex>>()
+  /** The same with the destination: what has gone on from there. */
+  readonly #passed = new Set<string>()
   /** Addresses that NAT puts in or takes out: the hosts' own, at which a packet may simply end. */
   readonly #hostAddresses = new Set<AddressIndex>()
   readonly #scratch = new Uint8Array(16)
@@ -38,6 +40,7 @@ export class NextHops {
         const from = this.#hopName(way, i - 1)
         const known = this.#successors.get(from) ?? new Set()
         this.#successors.set(from, known.add(legs.point[b]!))
+        this.#passed.add(`${from} ${legs.destination[a]}`)
       }
   }
 
@@ -51,9 +54,12 @@ export class NextHops {
     const last = way.at(-1)!
     const destination = legs.destination[last]!
     if (addresses.isMulticast(destination) || addresses.isLoopback(destination)) return -1
-    if (this.#hostAddresses.has(destination) || this.#sameSubnet(legs.source[last]!, destination)) return -1
+    const hop = this.#hopName(way, way.length - 1)
+    const isKnownToGoOn = this.#isStated || this.#passed.has(`${hop} ${destination}`)
+    if (!isKnownToGoOn && this.#hostAddresses.has(destination)) return -1
+    if (!isKnownToGoOn && this.#sameSubnet(legs.source[last]!, destination)) return -1
     if (legs.protocol[last] === Protocol.Udp && legs.destinationPort(last) !== DNS) return -1
-    const successors = this.#successors.get(this.#hopName(way, way.length - 1))
+    const successors = this.#successors.get(hop)
     const next = successors ? (successors.size === 1 ? [...successors][0]! : -1) : this.#onlySilentPoint(way)
     return next >= 0 && !this.#isSeenAt(next, last) ? next : -1
   }

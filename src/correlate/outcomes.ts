@@ -20,6 +20,8 @@ export interface PatternOutcome {
 export interface OutcomeOptions {
   /** For each station, the stations that some journey reached as well: see `coOccurrence`. */
   together: readonly Set<number>[]
+  /** The capture at `beyond` had begun before, and nothing ever came back: that it is silent since proves the loss. */
+  isSilenceProof: boolean
   /** Where the packets would have gone next though none of this direction was seen there, or -1. */
   beyond: PointIndex
 }
@@ -51,7 +53,8 @@ export function outcomesOf(
     else if (next >= 0) {
       // A capture without any record has no times of its own: it is taken to have run.
       const isOutside = (patterns.outside[row]! >>> Math.min(31, next)) % 2 === 1
-      const notCaptured = isOutside && points[next]!.packets > 0
+      const notCaptured =
+        isOutside && points[next]!.packets > 0 && !(nextExpected < 0 && options.isSilenceProof)
       if (flags & PatternFlag.Forced) kind = 'ambiguous'
       else if (notCaptured || flags & PatternFlag.Acked || (points[next]!.captureDrops ?? 0) > 0) {
         kind = 'unseen'

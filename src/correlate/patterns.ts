@@ -10,7 +10,7 @@ export const STATION_BITS = 31
 /** So many different patterns a direction may have; further ones are counted with the last one, as ambiguous. */
 const MAX_PATTERNS = 64
 /** First few records of a pattern that are kept as evidence. */
-export const EVIDENCE_FRAMES = 4
+export const EVIDENCE_FRAMES = 16
 
 export const PatternFlag = {
   /** Undecided journeys: neither delivered nor lost. */

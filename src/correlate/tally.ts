@@ -12,6 +12,9 @@ import { JourneyFlag, type JourneySlot, type JourneyWindow } from './window.ts'
 /** Sightings of one journey that are told; a capture can double a packet for ever. */
 const MAX_SIGHTINGS = 256
 const NO_STATION = 255
+/** Instead of the leg of a request. */
+const NO_REQUEST = -1
+const UNDECIDED = -2
 /** Equal packets that are looked at, and how close together they must be to be taken for each other, in ns. */
 const MAX_TWINS = 1024
 const TWIN_NS = 100e6
@@ -266,8 +269,12 @@ export class Tally {
     const { leg, timeNs } = this.#journey
     const seq = window.seq[slot]!
     if (direction === flows.forwardOf(flow)) {
-      // A SYN that was sent again is what the answer comes for; other requests may be on their way at the same time.
-      if (isTcp ? synAndAck !== TcpFlag.Syn : flows.requestLeg[flow]! >= 0) return
+      if (isTcp && synAndAck !== TcpFlag.Syn) return
+      if (flows.requestLeg[flow]! !== NO_REQUEST) {
+        // After a second SYN nothing says which one the answer is for (Karn); other requests may well be on their way.
+        if (isTcp) flows.requestLeg[flow] = UNDECIDED
+        return
+      }
       flows.requestNs[flow] = timeNs[0]!
       flows.requestLeg[flow] = leg[0]!
       flows.requestSeq[flow] = seq
@@ -277,7 +284,7 @@ export class Tally {
     if (requestLeg < 0 || (isTcp && synAndAck !== (TcpFlag.Syn | TcpFlag.Ack))) return
     if (!isTcp && seq !== flows.requestSeq[flow]) {
       // The answer to a later echo request: the first one has none.
-      flows.requestLeg[flow] = -1
+      flows.requestLeg[flow] = NO_REQUEST
       return
     }
     for (let i = n - 1; i >= 0; i--) {

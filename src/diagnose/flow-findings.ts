@@ -129,9 +129,10 @@ function retransmissions(flow: JoinedFlow): Finding[] {
 function asymmetric(flow: JoinedFlow): Finding[] {
   const there = [...new Set(flow.forward.path.map((s) => s.point))]
   const back = [...new Set(flow.reverse.path.map((s) => s.point))]
-  if (there.length === 0 || back.length === 0) return []
-  // Points that missed packets or lost them say nothing about the way.
-  const excused = new Set([...flow.unseen.map((u) => u.point), ...flow.lost.flatMap((l) => l.between)])
+  // What was lost on the way was not seen behind that, and says nothing about the way.
+  if (there.length === 0 || back.length === 0 || flow.lost.length > 0) return []
+  // Nor do points that missed packets.
+  const excused = new Set(flow.unseen.map((u) => u.point))
   const only = (a: string[], b: string[]) => a.filter((point) => !b.includes(point) && !excused.has(point))
   const missing = [...only(there, back), ...only(back, there)]
   if (missing.length === 0) return []

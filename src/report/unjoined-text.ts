@@ -20,7 +20,7 @@ export function renderUnjoined(report: Report, columns: number, palette: Palette
   ])
   const unseen = report.flows.flatMap((flow) => flow.unseen)
   if (unseen.length > 0)
-    rows.push(['unseen', `${pointCounts(unseen)} (on their way, but not captured there)`])
+    rows.push(['unseen', `${pointCounts(unseen)} (a capture that missed them, or ended first)`])
   const ambiguous = report.flows.reduce((sum, flow) => sum + flow.ambiguous, 0)
   if (ambiguous > 0) {
     const flows = report.flows.filter((flow) => flow.ambiguous > 0).length

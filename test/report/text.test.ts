@@ -224,7 +224,7 @@ test('losses, unseen and undecided packets, damaged input', () => {
            │ ✗ 91 lost ← uplink ── bridge                 │ RTT 84.2 µs
 
     Not joined
-      unseen      veth 2 (on their way, but not captured there)
+      unseen      veth 2 (a capture that missed them, or ended first)
       ambiguous   3 packets of 1 flow, not told apart from others
       duplicates  7 frames seen twice at one point, counted once
 
