@@ -4,7 +4,7 @@ import { grown } from './columns.ts'
 import type { LegIndex } from './legs.ts'
 
 /** So many samples of a row are kept as they are; medians and percentiles are exact up to here. */
-const EXACT_SAMPLES = 256
+const EXACT_SAMPLES = 128
 /** What a row has that was never measured; many flows have but one packet. */
 const NO_SAMPLES = new Int32Array(0)
 /** Each power of two is cut into so many buckets: a percentile read from them is off by at most 1/32. */
@@ -32,6 +32,8 @@ export class LatencyTable {
   #negative = new Uint32Array(64)
   #minNs = new Float64Array(64)
   #maxNs = new Float64Array(64)
+  /** First bucket of the row's histogram: it has only those between its least and greatest latency, by octaves. */
+  #base = new Int32Array(64)
   /** Samples (Int32, ns, saturating) while few, then the histogram. */
   readonly #store: Int32Array[] = []
 
@@ -78,18 +80,41 @@ export class LatencyTable {
     if (latencyNs < 0) this.#negative[row]!++
     if (latencyNs < this.#minNs[row]!) this.#minNs[row] = latencyNs
     if (latencyNs > this.#maxNs[row]!) this.#maxNs[row] = latencyNs
-    let store = this.#store[row]!
     if (n < EXACT_SAMPLES) {
+      let store = this.#store[row]!
       if (n === store.length) this.#store[row] = store = grown(store, Math.max(2, 2 * n))
       store[n] = Math.max(-0x80000000, Math.min(0x7fffffff, latencyNs))
       return
     }
-    if (n === EXACT_SAMPLES) {
-      const histogram = new Int32Array(2 * HALF)
-      for (const sample of store) histogram[bucketOf(sample)]!++
-      this.#store[row] = store = histogram
+    if (n === EXACT_SAMPLES) this.#toHistogram(row)
+    const bucket = bucketOf(latencyNs)
+    const base = this.#base[row]!
+    if (bucket < base || bucket >= base + this.#store[row]!.length) this.#widen(row, bucket)
+    this.#store[row]![bucket - this.#base[row]!]!++
+  }
+
+  #toHistogram(row: number): void {
+    const samples = this.#store[row]!
+    this.#base[row] = octaveBegin(bucketOf(samples[0]!))
+    this.#store[row] = new Int32Array(BUCKETS_PER_OCTAVE)
+    for (const sample of samples) {
+      const bucket = bucketOf(sample)
+      const base = this.#base[row]!
+      if (bucket < base || bucket >= base + this.#store[row]!.length) this.#widen(row, bucket)
+      this.#store[row]![bucket - this.#base[row]!]!++
     }
-    store[bucketOf(latencyNs)]!++
+  }
+
+  /** Makes room for a bucket, by whole octaves. */
+  #widen(row: number, bucket: number): void {
+    const old = this.#store[row]!
+    const oldBase = this.#base[row]!
+    const base = Math.min(oldBase, octaveBegin(bucket))
+    const end = Math.max(oldBase + old.length, octaveBegin(bucket) + BUCKETS_PER_OCTAVE)
+    const wider = new Int32Array(end - base)
+    wider.set(old, oldBase - base)
+    this.#base[row] = base
+    this.#store[row] = wider
   }
 
   /** Figures of a row; `turned` reads it against its direction (`to` → `from`). */
@@ -105,7 +130,11 @@ export class LatencyTable {
         let before = 0
         for (let bucket = 0; bucket < store.length; bucket++) {
           before += store[bucket]!
-          if (before > rank) return Math.min(this.#maxNs[row]!, Math.max(this.#minNs[row]!, middleOf(bucket)))
+          if (before > rank)
+            return Math.min(
+              this.#maxNs[row]!,
+              Math.max(this.#minNs[row]!, middleOf(bucket + this.#base[row]!)),
+            )
         }
         return this.#maxNs[row]!
       }
@@ -129,7 +158,12 @@ export class LatencyTable {
     this.#negative = grown(this.#negative, capacity)
     this.#minNs = grown(this.#minNs, capacity)
     this.#maxNs = grown(this.#maxNs, capacity)
+    this.#base = grown(this.#base, capacity)
   }
+}
+
+function octaveBegin(bucket: number): number {
+  return bucket - (bucket % BUCKETS_PER_OCTAVE)
 }
 
 /** Buckets ascend with the value: [−2³¹ ns … 0) in the lower half, [0 … 2³¹ ns) in the upper. */

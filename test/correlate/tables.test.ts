@@ -98,7 +98,7 @@ test('patterns: a bit for each of 62 stations, and renumbering moves them', () =
   }
 })
 
-test('latency: exact up to 256 samples, within 1/32 beyond, negative ones included', () => {
+test('latency: exact up to 128 samples, within 1/32 beyond, negative ones included', () => {
   const latencies = fc.array(fc.integer({ min: -2_000_000, max: 900_000_000 }), {
     minLength: 1,
     maxLength: 2000,
@@ -111,7 +111,7 @@ test('latency: exact up to 256 samples, within 1/32 beyond, negative ones includ
       const sorted = samples.toSorted((a, b) => a - b)
       const rank = (p: number) => sorted[Math.max(0, Math.ceil(p * sorted.length) - 1)]!
       const near = (value: number, exact: number) =>
-        samples.length <= 256
+        samples.length <= 128
           ? expect(value).toBe(exact)
           : expect(Math.abs(value - exact)).toBeLessThanOrEqual(1 + Math.abs(exact) / 32)
       const { packets, minNs, medianNs, p99Ns } = table.summary(row)
