@@ -13,6 +13,7 @@ import { type JoinedFlows, joinedFlows } from './correlate/result.ts'
 import { decodeFrame } from './decode/frame.ts'
 import { Headers } from './decode/headers.ts'
 import { diagnose } from './diagnose/diagnose.ts'
+import { counted } from './diagnose/finding.ts'
 import { HoptraceError } from './errors.ts'
 import type { JourneyReport } from './report/journey-lines.ts'
 import { journeyReports } from './report/journeys.ts'
@@ -208,10 +209,6 @@ function oddities(
       `${correlator.window.forced} packets were joined with less time than the window allows, as there were too many at once`,
     )
   return lines
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`
 }
 
 function pointsOfFlow({ forward, reverse }: JoinedFlow): string[] {

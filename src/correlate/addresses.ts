@@ -1,5 +1,6 @@
 /** Addresses: each IPv4 or IPv6 address that was seen gets one small index, so that tuples compare as integers. */
 
+import { i32 } from '../decode/big-endian.ts'
 import { finish, grown, mix } from './columns.ts'
 
 /** Index of an address in its `AddressTable`. */
@@ -117,8 +118,5 @@ export class AddressTable {
 }
 
 function word(bytes: Uint8Array, offset: number): number {
-  return (
-    ((bytes[offset]! << 24) | (bytes[offset + 1]! << 16) | (bytes[offset + 2]! << 8) | bytes[offset + 3]!) >>>
-    0
-  )
+  return i32(bytes, offset) >>> 0
 }

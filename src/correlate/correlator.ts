@@ -232,8 +232,7 @@ export class Correlator {
     let slot = window.slotOf(window.previous[resent]!)
     for (let step = 0; slot >= 0 && step < MAX_RESENT_STEPS; step++) {
       const offset = (seq - window.seq[slot]!) | 0
-      const theirs =
-        window.payloadLenBytes[slot]! + (window.tcpFlags[slot]! & (TcpFlag.Syn | TcpFlag.Fin) ? 1 : 0)
+      const theirs = window.sequenceLenBytes(slot)
       if (Math.min(offset + lenBytes, theirs) > Math.max(offset, 0)) window.flags[slot]! |= JourneyFlag.Resent
       slot = window.slotOf(window.previous[slot]!)
     }

@@ -160,12 +160,10 @@ export class FlowReader {
     const list: Latency[] = []
     for (let i = 1; i < way.length; i++) {
       const [a, b] = [way[i - 1]!, way[i]!]
-      let row = latency.find(a, b)
-      const turned = row < 0
-      if (turned) row = latency.find(b, a)
-      if (row < 0) continue
+      const summary = latency.between(a, b)
+      if (!summary) continue
       const between: [string, string] = [this.#pointName(legs.point[a]!), this.#pointName(legs.point[b]!)]
-      list.push({ direction, between, ...latency.summary(row, turned) })
+      list.push({ direction, between, ...summary })
     }
     return list
   }

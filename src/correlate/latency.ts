@@ -67,10 +67,6 @@ export class LatencyTable {
     return row
   }
 
-  samples(row: number): number {
-    return this.#samples[row]!
-  }
-
   negative(row: number): number {
     return this.#negative[row]!
   }
@@ -87,22 +83,20 @@ export class LatencyTable {
       return
     }
     if (n === EXACT_SAMPLES) this.#toHistogram(row)
-    const bucket = bucketOf(latencyNs)
-    const base = this.#base[row]!
-    if (bucket < base || bucket >= base + this.#store[row]!.length) this.#widen(row, bucket)
-    this.#store[row]![bucket - this.#base[row]!]!++
+    this.#count(row, bucketOf(latencyNs))
   }
 
   #toHistogram(row: number): void {
     const samples = this.#store[row]!
     this.#base[row] = octaveBegin(bucketOf(samples[0]!))
     this.#store[row] = new Int32Array(BUCKETS_PER_OCTAVE)
-    for (const sample of samples) {
-      const bucket = bucketOf(sample)
-      const base = this.#base[row]!
-      if (bucket < base || bucket >= base + this.#store[row]!.length) this.#widen(row, bucket)
-      this.#store[row]![bucket - this.#base[row]!]!++
-    }
+    for (const sample of samples) this.#count(row, bucketOf(sample))
+  }
+
+  #count(row: number, bucket: number): void {
+    const base = this.#base[row]!
+    if (bucket < base || bucket >= base + this.#store[row]!.length) this.#widen(row, bucket)
+    this.#store[row]![bucket - this.#base[row]!]!++
   }
 
   /** Makes room for a bucket, by whole octaves. */
@@ -115,6 +109,14 @@ export class LatencyTable {
     wider.set(old, oldBase - base)
     this.#base[row] = base
     this.#store[row] = wider
+  }
+
+  /** Figures from one leg to the next, whichever of the two was measured from; null where neither was. */
+  between(from: LegIndex, to: LegIndex): LatencySummary | null {
+    const row = this.find(from, to)
+    if (row >= 0) return this.summary(row)
+    const turned = this.find(to, from)
+    return turned >= 0 ? this.summary(turned, true) : null
   }
 
   /** Figures of a row; `turned` reads it against its direction (`to` → `from`). */

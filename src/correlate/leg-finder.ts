@@ -1,6 +1,7 @@
 /** The leg finder: which leg a packet is on; makes new ones, and knows when a tuple begins another conversation. */
 
 import type { PointIndex } from '../capture/record.ts'
+import { i32 } from '../decode/big-endian.ts'
 import { type Headers, TcpFlag } from '../decode/headers.ts'
 import type { AddressTable } from './addresses.ts'
 import { finish, mix } from './columns.ts'
@@ -32,8 +33,8 @@ export class LegFinder {
   legOf(point: PointIndex, headers: Headers, timeNs: number): LegIndex {
     if (headers.ipVersion !== 4) return this.#findLeg(point, headers, timeNs)
     const { bytes, srcOffset, dstOffset } = headers
-    const source = word(bytes, srcOffset)
-    const destination = word(bytes, dstOffset)
+    const source = i32(bytes, srcOffset)
+    const destination = i32(bytes, dstOffset)
     const ports = headers.hasTransport ? (headers.srcPort << 16) | headers.dstPort : 0
     const where = (point << 8) | headers.protocol
     const at = (finish(mix(mix(mix(where, source), destination), ports)) % RECENT_LEGS) * RECENT_WORDS
@@ -158,9 +159,4 @@ export class LegFinder {
     const mirror = this.#legs.mirror[leg]!
     if (mirror >= 0) this.#legs.stale[mirror] = 1
   }
-}
-
-/** Four bytes as a signed big-endian integer. */
-function word(bytes: Uint8Array, at: number): number {
-  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
 }

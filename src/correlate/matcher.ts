@@ -204,9 +204,8 @@ export class Matcher {
     // no sender repeats the same bytes (or the same ping) without waiting for an answer first.
     if (headers.ipVersion === 4 && headers.ipId !== 0) return Match.Copy
     // The same goes for a point that sees all interfaces of a host (LINUX_SLL): it sees each packet once on each.
-    const isAnyInterface = headers.sllPacketType >= 0 && headers.sllInterfaceIndex < 0
     const isUnique =
-      isAnyInterface ||
+      seesAllInterfaces(headers) ||
       (headers.protocol === Protocol.Tcp ? sequenceLength(headers) > 0 : headers.icmpType >= 0)
     return isUnique && gapNs < QUICK_COPY_NS ? Match.Copy : Match.None
   }
@@ -243,8 +242,7 @@ export class Matcher {
     if (here >= 0) {
       // Past the same point again with another tuple (hairpin): a router in between took one from the TTL. Only where a
       // point sees all interfaces can it come by before that, too.
-      const isAnyInterface = headers.sllPacketType >= 0 && headers.sllInterfaceIndex < 0
-      const sameId = isAnyInterface && headers.ipVersion === 4 && headers.ipId !== 0 && score >= 2
+      const sameId = seesAllInterfaces(headers) && headers.ipVersion === 4 && headers.ipId !== 0 && score >= 2
       return headers.ttl < this.#window.ttl[here]! || sameId ? score : -1
     }
     if (
@@ -285,6 +283,11 @@ export class Matcher {
     }
     return this.#candidates[known - 1]!
   }
+}
+
+/** LINUX_SLL without interface indexes: one point for all interfaces of a host. */
+function seesAllInterfaces(headers: Headers): boolean {
+  return headers.sllPacketType >= 0 && headers.sllInterfaceIndex < 0
 }
 
 /** Sequence space that a segment takes: its payload, SYN and FIN (RFC 9293, section 3.4). */

@@ -6,26 +6,33 @@ import type { DirectionIndex } from './flows.ts'
 import type { LegIndex } from './legs.ts'
 
 /**
- * The legs of a direction in the order in which a packet passes them. TTL orders routers. Between two routers time
+ * The legs of a flow's two directions, each in the order in which a packet passes them. TTL orders routers. Between two routers time
  * alone misleads (a bridge's tap may come after that of the port behind it, a clock may be off), but such errors have
  * the same sign in both directions: a point's place is half the difference of its delays there and back.
  */
-export function legsAlongTheWay(correlator: Correlator, direction: DirectionIndex): LegIndex[] {
-  const { legs } = correlator
-  const there = wayOf(correlator, direction)
-  const back = wayOf(correlator, direction ^ 1)
-  const place = delays(correlator, there)
-  const backDelays = delays(correlator, back)
-  const backAt = there.map((leg) => {
+export function legsAlongTheWays(correlator: Correlator, forward: DirectionIndex): [LegIndex[], LegIndex[]] {
+  const there = delays(correlator, wayOf(correlator, forward))
+  const back = delays(correlator, wayOf(correlator, forward ^ 1))
+  return [sorted(correlator, there, back), sorted(correlator, back, there)]
+}
+
+/** The legs of `there` by TTL, then by their delays in both directions, or in their own where some have no counterpart. */
+function sorted(
+  { legs }: Correlator,
+  there: ReadonlyMap<LegIndex, number>,
+  back: ReadonlyMap<LegIndex, number>,
+): LegIndex[] {
+  const way = [...there.keys()]
+  const backAt = way.map((leg) => {
     const mirror = legs.mirror[leg]!
-    const same = back.filter((other) =>
+    const same = [...back.keys()].filter((other) =>
       mirror >= 0 ? other === mirror : legs.point[other] === legs.point[leg],
     )
-    return same.length === 1 ? backDelays.get(same[0]!)! : Number.NaN
+    return same.length === 1 ? back.get(same[0]!)! : Number.NaN
   })
   const complete = !backAt.some(Number.isNaN)
-  const key = new Map(there.map((leg, i) => [leg, complete ? place.get(leg)! - backAt[i]! : place.get(leg)!]))
-  return there.toSorted((a, b) => legs.ttl[b]! - legs.ttl[a]! || key.get(a)! - key.get(b)!)
+  const key = new Map(way.map((leg, i) => [leg, complete ? there.get(leg)! - backAt[i]! : there.get(leg)!]))
+  return way.sort((a, b) => legs.ttl[b]! - legs.ttl[a]! || key.get(a)! - key.get(b)!)
 }
 
 function wayOf(correlator: Correlator, direction: DirectionIndex): LegIndex[] {
@@ -41,12 +48,7 @@ function delays(correlator: Correlator, way: readonly LegIndex[]): Map<LegIndex,
   const delay = new Map<LegIndex, number>()
   let sum = 0
   way.forEach((leg, i) => {
-    if (i > 0) {
-      const row = latency.find(way[i - 1]!, leg)
-      const turned = row < 0 ? latency.find(leg, way[i - 1]!) : -1
-      if (row >= 0) sum += latency.summary(row).medianNs
-      else if (turned >= 0) sum += latency.summary(turned, true).medianNs
-    }
+    if (i > 0) sum += latency.between(way[i - 1]!, leg)?.medianNs ?? 0
     delay.set(leg, sum)
   })
   return delay
@@ -59,9 +61,7 @@ function delays(correlator: Correlator, way: readonly LegIndex[]): Map<LegIndex,
 export function asInTheRun(correlator: Correlator, way: LegIndex[], run: readonly PointIndex[]): LegIndex[] {
   const { point, ttl } = correlator.legs
   const place = (leg: LegIndex) => run.indexOf(point[leg]!)
-  let agree = 0
-  for (let i = 1; i < way.length; i++) agree += Math.sign(place(way[i]!) - place(way[i - 1]!))
-  const sign = agree < 0 ? -1 : 1
+  const sign = orientation(way.map(place))
   return way.toSorted((a, b) => ttl[b]! - ttl[a]! || sign * (place(a) - place(b)))
 }
 
@@ -73,13 +73,18 @@ export function asStated(correlator: Correlator, way: LegIndex[], stated: readon
   const { point, ttl } = correlator.legs
   const place = (leg: LegIndex) => stated.indexOf(point[leg]!)
   const named = way.filter((leg) => place(leg) >= 0)
-  let agree = 0
-  for (let i = 1; i < named.length; i++) agree += Math.sign(place(named[i]!) - place(named[i - 1]!))
-  const sign = agree < 0 ? -1 : 1
+  const sign = orientation(named.map(place))
   const twice = new Set(way.map((leg) => point[leg])).size < way.length
   // A point that is passed twice can't be told by its name alone.
   named.sort((a, b) => (twice ? ttl[b]! - ttl[a]! : 0) || sign * (place(a) - place(b)))
   return way.map((leg) => (place(leg) >= 0 ? named.shift()! : leg))
+}
+
+/** -1 where more of the places fall than rise from one to the next, else 1. */
+function orientation(places: number[]): 1 | -1 {
+  let rises = 0
+  for (let i = 1; i < places.length; i++) rises += Math.sign(places[i]! - places[i - 1]!)
+  return rises < 0 ? -1 : 1
 }
 
 /** One order of all points, and where it comes from. */

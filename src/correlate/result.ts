@@ -8,7 +8,7 @@ import type { DirectionIndex, FlowIndex } from './flows.ts'
 import type { DirectionName, JoinedFlow } from './joined-flow.ts'
 import type { LegIndex } from './legs.ts'
 import { NextHops } from './next-hops.ts'
-import { asInTheRun, asStated, legsAlongTheWay, orderPoints } from './order.ts'
+import { asInTheRun, asStated, legsAlongTheWays, orderPoints } from './order.ts'
 import type { PatternOutcome } from './outcomes.ts'
 
 export interface JoinOptions {
@@ -39,10 +39,7 @@ export function joinedFlows(correlator: Correlator, epoch: Epoch, options: JoinO
   for (let flow = 0; flow < flows.count; flow++) {
     if (flows.isMerged(flow)) continue
     const forward = flows.forwardOf(flow)
-    const way: [LegIndex[], LegIndex[]] = [
-      legsAlongTheWay(correlator, forward),
-      legsAlongTheWay(correlator, forward ^ 1),
-    ]
+    const way = legsAlongTheWays(correlator, forward)
     if (way[0].length + way[1].length > 0) all.push({ flow, forward, way })
   }
   const beginOf = ({ forward }: Ways) => Math.min(flows.firstNs[forward]!, flows.firstNs[forward ^ 1]!)

@@ -221,8 +221,7 @@ export class Tally {
     const { window, flows } = this.#tables
     if (flows.protocol[direction >> 1] !== Protocol.Tcp || window.flags[slot]! & JourneyFlag.Resent)
       return false
-    const length =
-      window.payloadLenBytes[slot]! + (window.tcpFlags[slot]! & (TcpFlag.Syn | TcpFlag.Fin) ? 1 : 0)
+    const length = window.sequenceLenBytes(slot)
     return length > 0 && flows.isAcked(direction, window.seq[slot]! + length)
   }
 

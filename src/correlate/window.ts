@@ -1,6 +1,7 @@
 /** The window: journeys that may still get sightings, found by identity, leaving in the order in which they began. */
 
 import type { PointIndex } from '../capture/record.ts'
+import { TcpFlag } from '../decode/headers.ts'
 import type { Column } from './columns.ts'
 import type { LegIndex } from './legs.ts'
 
@@ -124,6 +125,12 @@ export class JourneyWindow {
   /** Is the journey with this serial number still inside? Its slot, or -1. */
   slotOf(serial: number): JourneySlot {
     return serial >= this.oldest && serial < this.nextSerial ? serial & (this.#capacity - 1) : NONE
+  }
+
+  /** Sequence space that a TCP journey takes: its payload, and one for SYN or FIN. */
+  sequenceLenBytes(slot: JourneySlot): number {
+    const isControl = (this.tcpFlags[slot]! & (TcpFlag.Syn | TcpFlag.Fin)) !== 0
+    return this.payloadLenBytes[slot]! + (isControl ? 1 : 0)
   }
 
   /** Begins a journey; the window must not be full. The caller fills the remaining columns. */

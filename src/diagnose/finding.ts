@@ -49,3 +49,8 @@ export function finding(
 ): Finding {
   return { code, severity: SEVERITY[code], flow, summary, evidence }
 }
+
+/** `1 packet`, `3 packets`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}

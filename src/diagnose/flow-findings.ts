@@ -2,7 +2,7 @@
 
 import { isRefusal, PATIENCE_NS } from '../correlate/flow-reader.ts'
 import type { Endpoint, JoinedFlow } from '../correlate/joined-flow.ts'
-import { type Finding, finding } from './finding.ts'
+import { counted, type Finding, finding } from './finding.ts'
 
 /** All findings of a flow, worst first; `endNs` is the time of the last record of all captures, ns since 1970. */
 export function flowFindings(flow: JoinedFlow, endNs: bigint): Finding[] {
@@ -28,7 +28,7 @@ function isPatient(flow: JoinedFlow, endNs: bigint): boolean {
 
 function dropped(flow: JoinedFlow): Finding[] {
   return flow.lost.map(({ direction, between: [from, to], packets, frames }) => {
-    const what = count(packets, flow.state === 'syn-only' && direction === 'forward' ? 'SYN' : 'packet')
+    const what = counted(packets, flow.state === 'syn-only' && direction === 'forward' ? 'SYN' : 'packet')
     const whose =
       direction === 'forward' ? `to ${show(flow.server, flow)}` : `back to ${show(flow.client, flow)}`
     return finding(
@@ -71,7 +71,7 @@ function noReply(flow: JoinedFlow): Finding[] {
     finding(
       'no-reply',
       flow.id,
-      `${count(flow.forward.packets, 'packet')} to ${show(flow.server, flow)} reached ${last.point} and nothing came back`,
+      `${counted(flow.forward.packets, 'packet')} to ${show(flow.server, flow)} reached ${last.point} and nothing came back`,
       { lastPoint: last.point },
     ),
   ]
@@ -85,7 +85,7 @@ function icmpAnswers(flow: JoinedFlow): Finding[] {
       finding(
         'ttl-expired',
         flow.id,
-        `TTL of ${count(packets, 'packet')} to ${show(to, flow)} expired: ${from} answered ${name}`,
+        `TTL of ${counted(packets, 'packet')} to ${show(to, flow)} expired: ${from} answered ${name}`,
         {
           frames,
           from,
@@ -120,8 +120,8 @@ function retransmissions(flow: JoinedFlow): Finding[] {
   const { forward, reverse } = flow.retransmissions
   if (forward + reverse === 0) return []
   const parts = [
-    ...(forward > 0 ? [`${forward} of ${count(flow.forward.packets, 'packet')} to the server`] : []),
-    ...(reverse > 0 ? [`${reverse} of ${count(flow.reverse.packets, 'packet')} to the client`] : []),
+    ...(forward > 0 ? [`${forward} of ${counted(flow.forward.packets, 'packet')} to the server`] : []),
+    ...(reverse > 0 ? [`${reverse} of ${counted(flow.reverse.packets, 'packet')} to the client`] : []),
   ]
   return [finding('retransmissions', flow.id, `sent again: ${parts.join(', ')}`, { forward, reverse })]
 }
@@ -152,7 +152,7 @@ function ambiguous(flow: JoinedFlow): Finding[] {
     finding(
       'ambiguous-matches',
       flow.id,
-      `${count(flow.ambiguous, 'packet')} could not be told from equal ones`,
+      `${counted(flow.ambiguous, 'packet')} could not be told from equal ones`,
       {
         packets: flow.ambiguous,
       },
@@ -193,10 +193,6 @@ function segmentation(flow: JoinedFlow): Finding[] {
       'offload cuts the same bytes differently at different points: a packet here is several frames there',
     ),
   ]
-}
-
-function count(n: number, noun: string): string {
-  return `${n} ${noun}${n === 1 ? '' : 's'}`
 }
 
 /** `ip:port`, `[ip6]:port`, or the address alone where there is no port (an ICMP echo id is none). */
