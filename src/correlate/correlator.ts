@@ -80,10 +80,7 @@ export class Correlator {
   add(point: PointIndex, record: CaptureRecord, headers: Headers): number {
     const timeNs = record.timeNs
     this.#coverage.note(point, timeNs)
-    if (timeNs > this.#nowNs) {
-      this.#nowNs = timeNs
-      this.#expire(timeNs)
-    }
+    this.advanceTo(timeNs)
     if (headers.hasQuoted) {
       if (!this.icmpErrors.add(point, record.frame, headers)) this.notJoined.add('icmp-error', point)
       return -1
@@ -142,6 +139,23 @@ export class Correlator {
   /** Lets all journeys leave the window: no record will follow. */
   finish(): void {
     while (this.window.size > 0) this.#tally.finishOldest()
+  }
+
+  /** It is this late, whether or not a record says so: journeys that have waited long enough leave the window. */
+  advanceTo(timeNs: number): void {
+    if (timeNs <= this.#nowNs) return
+    this.#nowNs = timeNs
+    this.#expire(timeNs)
+  }
+
+  /** A journey that is still in the window, as it stands; valid until the next call of any kind. */
+  preview(slot: JourneySlot): FinishedJourney {
+    return this.#tally.preview(slot)
+  }
+
+  /** From now on a capture keeps only so many bytes of each frame (0: all). */
+  limitTo(snapLenBytes: number): void {
+    this.#identity.limitTo(snapLenBytes)
   }
 
   /** Lets the oldest journey go before its time. */

@@ -14,6 +14,10 @@ import type { PatternOutcome } from './outcomes.ts'
 export interface JoinOptions {
   /** The order of points as the user states it (`--path`), client side first; empty: worked out. */
   statedPath?: readonly PointIndex[]
+  /** Only these flows, where not all are wanted: what is told of one still comes from all of these. */
+  only?: Iterable<FlowIndex>
+  /** Number of a flow; else they are counted from 1 in the order of their first packets. */
+  idOf?: (flow: FlowIndex) => number
 }
 
 /** All flows of a run in the order of their first packets, and what is needed to tell a single journey's outcome. */
@@ -36,7 +40,7 @@ export function joinedFlows(correlator: Correlator, epoch: Epoch, options: JoinO
   const { flows, legs } = correlator
   const stated = options.statedPath ?? []
   const all: Ways[] = []
-  for (let flow = 0; flow < flows.count; flow++) {
+  for (const flow of options.only ?? eachFlow(flows.count)) {
     if (flows.isMerged(flow)) continue
     const forward = flows.forwardOf(flow)
     const way = legsAlongTheWays(correlator, forward)
@@ -69,8 +73,9 @@ export function joinedFlows(correlator: Correlator, epoch: Epoch, options: JoinO
   const reader = new FlowReader(correlator, epoch, nextHops)
   const numbers = new Map<FlowIndex, number>()
   const joined = all.map((ways, i) => {
-    numbers.set(ways.flow, i + 1)
-    return reader.read(ways, i + 1)
+    const id = options.idOf?.(ways.flow) ?? i + 1
+    numbers.set(ways.flow, id)
+    return reader.read(ways, id)
   })
   const places = new Uint8Array(legs.count)
   for (const { way } of all)
@@ -91,4 +96,8 @@ export function joinedFlows(correlator: Correlator, epoch: Epoch, options: JoinO
       return { flow: id, direction: root === flows.forwardOf(root >> 1) ? 'forward' : 'reverse' }
     },
   }
+}
+
+function* eachFlow(count: number): Generator<FlowIndex> {
+  for (let flow = 0; flow < count; flow++) yield flow
 }

@@ -26,7 +26,10 @@ const MEASURED_TWICE = 64
  * `pattern` is the row in `PatternTable` that tells its outcome once all is read.
  */
 export interface FinishedJourney {
+  /** Number of the journey in the run, from 0. */
+  serial: number
   direction: DirectionIndex
+  /** -1 where the journey has not left the window. */
   pattern: number
   flags: number
   payloadLenBytes: number
@@ -45,6 +48,7 @@ export interface FinishedJourney {
 /** An empty `FinishedJourney` with room for any. */
 export function newFinishedJourney(): FinishedJourney {
   return {
+    serial: 0,
     direction: 0,
     pattern: 0,
     flags: 0,
@@ -97,19 +101,30 @@ export class Tally {
     this.#measure(n)
     if (n > 1 && legs.point[leg[0]!] !== legs.point[leg[n - 1]!]) this.joinedJourneys++
     if (Number.isNaN(flows.rttNs[direction >> 1]!)) this.#noteRoundTrip(slot, direction, n)
-    if (this.#onJourney) {
-      const journey = this.#journey
-      journey.direction = direction
-      journey.pattern = pattern
-      journey.flags = journeyFlags
-      journey.payloadLenBytes = window.payloadLenBytes[slot]!
-      journey.tcpFlags = window.tcpFlags[slot]!
-      journey.seq = window.seq[slot]!
-      journey.answeredBy = window.answeredBy[slot]!
-      journey.sightings = n
-      this.#onJourney(journey)
-    }
+    if (this.#onJourney) this.#onJourney(this.#describe(slot, direction, pattern, n))
     window.closeOldest()
+  }
+
+  /** A journey as it stands, which stays in the window and is not counted yet; valid until the next call. */
+  preview(slot: JourneySlot): FinishedJourney {
+    const { window, flows } = this.#tables
+    const direction = flows.find(window.direction[slot]!)
+    return this.#describe(slot, direction, -1, this.#gather(slot, direction))
+  }
+
+  #describe(slot: JourneySlot, direction: DirectionIndex, pattern: number, n: number): FinishedJourney {
+    const { window } = this.#tables
+    const journey = this.#journey
+    journey.serial = window.serial[slot]!
+    journey.direction = direction
+    journey.pattern = pattern
+    journey.flags = window.flags[slot]!
+    journey.payloadLenBytes = window.payloadLenBytes[slot]!
+    journey.tcpFlags = window.tcpFlags[slot]!
+    journey.seq = window.seq[slot]!
+    journey.answeredBy = window.answeredBy[slot]!
+    journey.sightings = n
+    return journey
   }
 
   /** Copies the sightings out, sorted along the way; legs that are new on it get their place. Returns their number. */

@@ -4,11 +4,15 @@ import type { Epoch } from '../capture/record.ts'
 import type { Correlator } from '../correlate/correlator.ts'
 import { Protocol } from '../correlate/identity.ts'
 import type { JoinedFlow } from '../correlate/joined-flow.ts'
+import type { PatternOutcome } from '../correlate/outcomes.ts'
 import type { JoinedFlows } from '../correlate/result.ts'
 import type { FinishedJourney } from '../correlate/tally.ts'
 import { JourneyFlag } from '../correlate/window.ts'
 import { icmpErrorName, tcpFlagsText } from '../decode/display.ts'
 import type { JourneyReport, SightingReport } from './journey-lines.ts'
+
+/** What is told before it has left the window has been everywhere. */
+const ARRIVED: PatternOutcome = { kind: 'delivered', between: null, unseenAt: [] }
 
 /** Tells each journey; what belongs to no flow any more (it can't happen by design) is left out. */
 export function* journeyReports(
@@ -17,11 +21,12 @@ export function* journeyReports(
   joined: JoinedFlows,
   epoch: Epoch,
 ): Generator<JourneyReport> {
+  const byId = new Map(joined.flows.map((flow) => [flow.id, flow]))
   for (const journey of journeys) {
     const located = joined.locate(journey.direction)
     if (!located) continue
-    const flow = joined.flows[located.flow - 1]!
-    const outcome = joined.outcomes.get(journey.pattern)
+    const flow = byId.get(located.flow)!
+    const outcome = journey.pattern < 0 ? ARRIVED : joined.outcomes.get(journey.pattern)
     const report: JourneyReport = {
       flow: located.flow,
       protocol: flow.protocol,

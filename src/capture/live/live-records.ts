@@ -1,0 +1,270 @@
+/** Live records: the frames of all running captures in one order of time, held back until no earlier one can come. */
+
+import type { InputFailure } from '../inputs.ts'
+import { FilePoints, NO_POINT, PointList } from '../points.ts'
+import type { CaptureDamage, CaptureInterface } from '../reader.ts'
+import { CaptureRecord, Epoch, type Point, type PointIndex } from '../record.ts'
+import { Tournament } from '../tournament.ts'
+import { Poller } from './poller.ts'
+import type { LiveSource } from './source.ts'
+
+/** What all live points of this machine have as their source: they are captured together. */
+export const LIVE_SOURCE = 'live capture'
+
+/** Frames that wait for others make us look again so soon, in ms. */
+const LOOK_AGAIN_MS = 10
+/** With nothing to do we look around so often, in ms. */
+const IDLE_MS = 100
+/** How often the kernel is asked for drop counts, in ns. */
+const DROPS_EVERY_NS = 200e6
+/** Programs get so long to end after they were told to, in ns; they are killed then. */
+const STOP_PATIENCE_NS = 3e9
+
+/** A program's output may describe several interfaces, and describes them as it goes. */
+export type LaneSource = LiveSource & { readonly interfaces?: readonly CaptureInterface[] }
+
+/** One source in the merge. What it sees belongs to one point, or to one for each of its interfaces. */
+interface Lane {
+  source: LaneSource
+  readonly point: PointIndex
+  readonly filePoints: FilePoints | null
+  isEnded: boolean
+}
+
+/** What happened to a point that goes on without its source. */
+export interface LaneEnd {
+  /** The point, or nothing where a program ended before it described one. */
+  point: PointIndex
+  name: string
+  problem: string | null
+}
+
+/**
+ * As `MergedRecords`, but for captures that run. `advance()` is synchronous; where it returns false, `fill()` has to
+ * be awaited, which takes 0.1 s at the most; after `stop()` it sets `done` once the last frame is out. Only frames that come later than
+ * their source promises can be out of order.
+ */
+export class LiveRecords {
+  readonly epoch = new Epoch()
+  readonly points: Point[]
+  /** Address → name. */
+  readonly names = new Map<string, string>()
+  readonly warnings: string[] = []
+  readonly damages: CaptureDamage[] = []
+  readonly failures: InputFailure[] = []
+  record: CaptureRecord = new CaptureRecord()
+  point: PointIndex = NO_POINT
+  done = false
+  /** Called when a source ends that was not told to. */
+  onLaneEnd: (end: LaneEnd) => void = () => {}
+  readonly #list = new PointList()
+  readonly #lanes: Lane[] = []
+  readonly #poller = new Poller()
+  #tournament = new Tournament(1)
+  /** The lane whose record is out. */
+  #current = -1
+  /** Frames up to this time may be given out. */
+  #limitNs = Number.NEGATIVE_INFINITY
+  #nowNs = 0
+  #isPressed = false
+  #frames = 0
+  #dropsReadNs = Number.NEGATIVE_INFINITY
+  #stoppedNs = Number.POSITIVE_INFINITY
+  #hasNewLanes = false
+
+  constructor() {
+    this.epoch.seconds = Math.floor(Date.now() / 1000)
+    this.points = this.#list.points
+    this.#tournament.heads[0] = Number.POSITIVE_INFINITY
+  }
+
+  /** ns of the run, by the wall clock. */
+  nowNs(): number {
+    return (Date.now() - this.epoch.seconds * 1000) * 1e6
+  }
+
+  /** Adds a source; its frames come out under this name from the next `fill()` on. */
+  add(name: string, source: LaneSource, sourceName: string = LIVE_SOURCE): PointIndex {
+    const isStream = source.interfaces !== undefined
+    const point = isStream ? NO_POINT : this.#list.add(name, sourceName, source.linkType)
+    const filePoints = isStream
+      ? new FilePoints(this.#list, { path: name, source: sourceName, name }, source.interfaces!)
+      : null
+    this.#lanes.push({ source, point, filePoints, isEnded: false })
+    source.onReady = () => this.#poller.wake()
+    this.#hasNewLanes = true
+    this.#poller.wake()
+    return point
+  }
+
+  /** Goes on at a point whose source has ended. */
+  resume(point: PointIndex, source: LaneSource): void {
+    const lane = this.#lanes.find((lane) => lane.point === point)!
+    const before = this.points[point]!.captureDrops ?? 0
+    lane.source.close()
+    lane.source = withDropsBefore(source, before)
+    lane.isEnded = false
+    source.onReady = () => this.#poller.wake()
+    this.#poller.wake()
+  }
+
+  /** The smallest snaplen, in bytes; 0 where all keep whole frames. */
+  get snapLenBytes(): number {
+    const limits = this.#lanes.flatMap(({ source: { snapLenBytes } }) =>
+      snapLenBytes > 0 ? [snapLenBytes] : [],
+    )
+    return limits.length === 0 ? 0 : Math.min(...limits)
+  }
+
+  /** True: `record` and `point` are the next ones. `record.frame` counts the records of all points. */
+  advance(): boolean {
+    const tournament = this.#tournament
+    for (;;) {
+      if (this.#current >= 0) {
+        this.#pull(this.#current)
+        this.#current = -1
+        tournament.replay()
+      }
+      const { winner } = tournament
+      const headNs = tournament.heads[winner]!
+      if (headNs === Number.POSITIVE_INFINITY || headNs > this.#limitNs) return false
+      this.#current = winner
+      if (this.#give(this.#lanes[winner]!)) return true
+    }
+  }
+
+  /** Waits for frames, or for the time to give out those that are held back. */
+  async fill(): Promise<void> {
+    if (this.done) return
+    const earliestNs = this.#tournament.heads[this.#tournament.winner]!
+    const isHolding = earliestNs < Number.POSITIVE_INFINITY
+    const isDraining = this.#stoppedNs < Number.POSITIVE_INFINITY
+    const open = this.#lanes.filter(({ isEnded, source }) => !isEnded && source.fd >= 0)
+    const failed = await this.#poller.wait(
+      open.map(({ source }) => source.fd),
+      !isHolding,
+      isHolding || isDraining ? LOOK_AGAIN_MS : IDLE_MS,
+    )
+    for (const i of failed) (open[i]!.source as Partial<FailingSource>).noteError?.()
+    this.#look()
+  }
+
+  /** Ends all captures; what they have seen up to now still comes. */
+  stop(): void {
+    if (this.#stoppedNs < Number.POSITIVE_INFINITY) return
+    this.#stoppedNs = this.nowNs()
+    for (const { source, isEnded } of this.#lanes) if (!isEnded) source.stop()
+    this.#poller.wake()
+  }
+
+  /** Frees everything; no record can be had afterwards. */
+  close(): void {
+    this.done = true
+    for (const { source } of this.#lanes) source.close()
+    this.#poller.close()
+  }
+
+  /** Looks at all lanes that have no head, and at how far the others may go. */
+  #look(): void {
+    if (this.#hasNewLanes) {
+      const heads = [...this.#tournament.heads]
+      this.#tournament = new Tournament(this.#lanes.length)
+      this.#tournament.heads.fill(Number.POSITIVE_INFINITY)
+      this.#tournament.heads.set(heads.slice(0, this.#lanes.length))
+      this.#hasNewLanes = false
+    }
+    this.#nowNs = this.nowNs()
+    this.#isPressed = this.#lanes.some(({ source, isEnded }) => !isEnded && source.isPressed)
+    this.#limitNs = Number.POSITIVE_INFINITY
+    for (let i = 0; i < this.#lanes.length; i++)
+      if (this.#tournament.heads[i] === Number.POSITIVE_INFINITY) this.#pull(i)
+    this.#tournament.begin()
+    if (this.#nowNs - this.#dropsReadNs >= DROPS_EVERY_NS) this.#readDrops()
+    this.#finishWhenDrained()
+  }
+
+  #finishWhenDrained(): void {
+    const sinceStopNs = this.#nowNs - this.#stoppedNs
+    if (!(sinceStopNs > 0) || this.#tournament.heads[this.#tournament.winner]! < Number.POSITIVE_INFINITY)
+      return
+    const isDrained = this.#lanes.every(
+      ({ source, isEnded }) => isEnded || source.ended || source.horizonNs(this.#nowNs) > this.#stoppedNs,
+    )
+    if (!isDrained && sinceStopNs < STOP_PATIENCE_NS) return
+    this.#readDrops()
+    for (const point of this.points) point.ended = true
+    this.done = true
+  }
+
+  /** Brings the next frame to the head of a lane. Where there is none the others must not go further than its horizon. */
+  #pull(index: number): void {
+    const lane = this.#lanes[index]!
+    const { heads } = this.#tournament
+    if (lane.isEnded) {
+      heads[index] = Number.POSITIVE_INFINITY
+    } else if (lane.source.advance()) {
+      heads[index] = lane.source.record.timeNs
+    } else {
+      heads[index] = Number.POSITIVE_INFINITY
+      if (lane.source.ended) this.#end(lane)
+      else if (!this.#isPressed) this.#limitNs = Math.min(this.#limitNs, lane.source.horizonNs(this.#nowNs))
+    }
+  }
+
+  #give(lane: Lane): boolean {
+    const { record } = lane.source
+    const index = lane.filePoints ? lane.filePoints.of(record) : lane.point
+    this.#frames++
+    if (index === NO_POINT) return false
+    record.frame = this.#frames
+    const point = this.points[index]!
+    const { timeNs } = record
+    if (timeNs < point.lastNs) {
+      point.timeReversals++
+      point.largestReversalNs = Math.max(point.largestReversalNs, point.lastNs - timeNs)
+    }
+    if (!(timeNs >= point.firstNs)) point.firstNs = timeNs
+    if (!(timeNs <= point.lastNs)) point.lastNs = timeNs
+    point.packets++
+    point.bytes += record.originalLenBytes
+    if (record.end - record.start < record.originalLenBytes) point.snapped++
+    this.record = record
+    this.point = index
+    return true
+  }
+
+  #end(lane: Lane): void {
+    lane.isEnded = true
+    lane.filePoints?.end()
+    if (lane.point !== NO_POINT) this.points[lane.point]!.captureDrops = lane.source.drops()
+    if (this.#stoppedNs === Number.POSITIVE_INFINITY)
+      this.onLaneEnd({
+        point: lane.point,
+        name: lane.point === NO_POINT ? '' : this.points[lane.point]!.name,
+        problem: lane.source.problem,
+      })
+  }
+
+  #readDrops(): void {
+    this.#dropsReadNs = this.#nowNs
+    for (const lane of this.#lanes) {
+      if (lane.filePoints) lane.filePoints.noteDrops()
+      else if (!lane.isEnded) this.points[lane.point]!.captureDrops = lane.source.drops()
+    }
+  }
+}
+
+interface FailingSource {
+  noteError(): void
+}
+
+/** The drops of a point are those of all its sources, one after the other. */
+function withDropsBefore(source: LaneSource, before: number): LaneSource {
+  if (before === 0) return source
+  const own = source.drops.bind(source)
+  source.drops = () => {
+    const drops = own()
+    return drops === null ? null : before + drops
+  }
+  return source
+}
