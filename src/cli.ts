@@ -2,12 +2,11 @@
 
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
-import { displayText } from './capture/display-text.ts'
 import { analyzeCommand } from './commands/analyze.ts'
+import { captureCommand } from './commands/capture.ts'
+import { complain } from './commands/output.ts'
+import { pointsCommand } from './commands/points.ts'
 import { HoptraceError } from './errors.ts'
-
-/** Longer than any message of ours; what the user typed may be longer still. */
-const MESSAGE_CHARACTERS = 2000
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string
@@ -21,6 +20,8 @@ const program = new Command('hoptrace')
   .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage()}` })
   .addHelpText('after', '\nExample:\n  hoptrace analyze captures/outbound-masquerade')
 program.addCommand(analyzeCommand())
+program.addCommand(pointsCommand())
+program.addCommand(captureCommand())
 for (const command of [program, ...program.commands]) {
   const name = command === program ? 'hoptrace' : `hoptrace ${command.name()}`
   command.exitOverride().configureOutput({
@@ -42,11 +43,6 @@ try {
     complain(error.message)
     process.exitCode = 2
   } else throw error
-}
-
-/** What the user typed may be part of a message: one line, nothing that the terminal would obey. */
-function complain(message: string): void {
-  process.stderr.write(`hoptrace: ${displayText(message.replace(/\n+/g, ' '), MESSAGE_CHARACTERS)}\n`)
 }
 
 /** A full disk or a missing temporary folder is not a bug of ours: its message says all, a stack would say nothing. */

@@ -1,11 +1,24 @@
 /** Writes the records of all points into one pcapng file, one interface a point, with the packet's identity on each record. */
 
-import { closeSync, openSync, readSync, statSync } from 'node:fs'
+import { closeSync, fchownSync, openSync, readSync, statSync } from 'node:fs'
 import { HoptraceError } from '../errors.ts'
+import { addressBytes } from './address-bytes.ts'
 import { displayText } from './display-text.ts'
 import { isCapture } from './inputs.ts'
-import { PcapngWriter } from './pcapng-writer.ts'
+import { PcapngWriter, type WrittenInterface } from './pcapng-writer.ts'
 import type { CaptureRecord, Epoch, Point, PointIndex } from './record.ts'
+
+/** What a file of joined records says beside the records. */
+export interface JoinedFileAbout {
+  points: readonly Point[]
+  epoch: Epoch
+  /** What the captures kept of each frame in bytes, 0 for all. */
+  snapLenBytes: number
+  /** What is known of a point's interface; its source, where this is not given. */
+  describe?: (point: Point) => Partial<Pick<WrittenInterface, 'description' | 'hardware' | 'filter'>>
+  /** Address → name, for the Name Resolution Block. */
+  names?: ReadonlyMap<string, string>
+}
 
 /**
  * One file for what many points saw. Records of one packet have the same `epb_packetid` (pcapng: "the same packet has
@@ -15,20 +28,17 @@ export class JoinedWriter {
   readonly #path: string
   readonly #file: number
   readonly #writer: PcapngWriter
-  readonly #points: readonly Point[]
-  readonly #snapLenBytes: number
+  readonly #about: JoinedFileAbout
   #described = 0
 
   /**
-   * Opens the file. Rejects with a `HoptraceError` where that can't be done, and where a capture lies there that hoptrace
-   * did not write: `-w *.pcap` is soon typed. `snapLenBytes` is what the captures kept of each frame, 0 for all.
+   * Opens the file. Rejects with a `HoptraceError` where that can't be done, where it is one of the inputs, and where a
+   * capture lies there that hoptrace did not write: `-w *.pcap` is soon typed.
    */
   static async open(
     path: string,
-    points: readonly Point[],
-    inputs: readonly { path: string }[],
-    epoch: Epoch,
-    snapLenBytes: number,
+    about: JoinedFileAbout,
+    inputs: readonly { path: string }[] = [],
   ): Promise<JoinedWriter> {
     const shown = displayText(path, 400)
     if (inputs.some((input) => isSameFile(path, input.path)))
@@ -38,24 +48,29 @@ export class JoinedWriter {
     try {
       if (statSync(path, { throwIfNoEntry: false })?.isFile() && (await isCapture(path)) && !isOurs(path))
         throw new HoptraceError(`${shown}: is a capture, not overwritten: give --write another file`)
-      return new JoinedWriter(shown, openSync(path, 'w'), points, epoch, snapLenBytes)
+      return new JoinedWriter(path, about)
     } catch (error) {
       throw error instanceof HoptraceError ? error : cannotWrite(shown, error)
     }
   }
 
-  private constructor(
-    path: string,
-    file: number,
-    points: readonly Point[],
-    epoch: Epoch,
-    snapLenBytes: number,
-  ) {
-    this.#path = path
-    this.#file = file
-    this.#points = points
-    this.#snapLenBytes = snapLenBytes
-    this.#writer = new PcapngWriter(file, epoch)
+  /** Opens the file whatever lies there; throws the system's error. */
+  constructor(path: string, about: JoinedFileAbout) {
+    this.#path = displayText(path, 400)
+    this.#about = about
+    this.#file = openSync(path, 'w')
+    this.#writer = new PcapngWriter(this.#file, about.epoch)
+    if (about.names !== undefined && about.names.size > 0) this.#writer.addNames(addressNames(about.names))
+  }
+
+  /** Bytes written so far, and those that wait to be. */
+  get lenBytes(): number {
+    return this.#writer.lenBytes
+  }
+
+  /** Hands over to the user that sudo was called by. */
+  giveTo(uid: number, gid: number): void {
+    fchownSync(this.#file, uid, gid)
   }
 
   /** Adds a record; `packet` is the number of its journey, or -1 where it has none. Throws where the disk is full. */
@@ -69,11 +84,21 @@ export class JoinedWriter {
     }
   }
 
+  /** What was added so far is in the file after this, whatever happens to us. Throws where the disk is full. */
+  flush(): void {
+    try {
+      this.#describe()
+      void this.#writer.flush()
+    } catch (error) {
+      throw cannotWrite(this.#path, error)
+    }
+  }
+
   /** Writes what is left, with the points' statistics. */
   async finish(): Promise<void> {
     try {
       this.#describe()
-      for (const { index, firstNs, lastNs, packets, captureDrops } of this.#points)
+      for (const { index, firstNs, lastNs, packets, captureDrops } of this.#about.points)
         this.#writer.addStatistics(index, {
           ...(Number.isNaN(firstNs) ? {} : { startNs: firstNs, endNs: lastNs }),
           received: packets,
@@ -91,10 +116,25 @@ export class JoinedWriter {
   }
 
   #describe(): void {
-    for (; this.#described < this.#points.length; this.#described++) {
-      const { name, linkType, source } = this.#points[this.#described]!
-      this.#writer.addInterface({ name, linkType, description: source, snapLenBytes: this.#snapLenBytes })
+    const { points, snapLenBytes, describe } = this.#about
+    for (; this.#described < points.length; this.#described++) {
+      const point = points[this.#described]!
+      const { name, linkType, source } = point
+      this.#writer.addInterface({
+        name,
+        linkType,
+        snapLenBytes,
+        ...(describe?.(point) ?? { description: source }),
+      })
     }
+  }
+}
+
+/** Names with their addresses as bytes; what is no address is left out. */
+function* addressNames(names: ReadonlyMap<string, string>): Generator<[Uint8Array, string]> {
+  for (const [ip, name] of names) {
+    const bytes = addressBytes(ip)
+    if (bytes !== null) yield [bytes, name]
   }
 }
 

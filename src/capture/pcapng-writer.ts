@@ -1,6 +1,6 @@
 /** Writing pcapng: one section, several interfaces, ns times, with notes on records; what it writes Wireshark reads. */
 
-import { writeSync } from 'node:fs'
+import { ftruncateSync, writeSync } from 'node:fs'
 import { BlockBuffer } from './block-buffer.ts'
 import type { CaptureRecord, Epoch } from './record.ts'
 
@@ -58,6 +58,7 @@ export class PcapngWriter {
   private filling = new BlockBuffer()
   private idle = new BlockBuffer()
   private flushed: Promise<void> = Promise.resolve()
+  private writtenBytes = 0
   /** The epoch in ns since 1970, in halves. */
   private baseSeconds = Number.NaN
   private baseHigh = 0
@@ -165,6 +166,11 @@ export class PcapngWriter {
     this.endBlock()
   }
 
+  /** Bytes of all blocks so far, whether or not the sink has them; for a file descriptor. */
+  get lenBytes(): number {
+    return this.writtenBytes + this.filling.length
+  }
+
   /** Hands everything on to the sink; resolves when the sink has taken it. */
   flush(): Promise<void> {
     const { sink } = this
@@ -196,8 +202,20 @@ export class PcapngWriter {
 
   private writeOut(fd: number): void {
     const { contents } = this.filling
-    for (let at = 0; at < contents.length; ) at += writeSync(fd, contents, at)
-    this.filling.clear()
+    try {
+      for (let at = 0; at < contents.length; ) at += writeSync(fd, contents, at)
+    } catch (error) {
+      // A full disk: without the half of a block at its end the file can be read.
+      try {
+        ftruncateSync(fd, this.writtenBytes)
+      } catch {
+        // It is a pipe.
+      }
+      throw error
+    } finally {
+      this.filling.clear()
+    }
+    this.writtenBytes += contents.length
   }
 
   /** A time of the run as 64-bit ns since 1970, high half first, without a BigInt for each record. */

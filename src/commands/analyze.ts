@@ -11,7 +11,7 @@ import { renderJsonChunks } from '../report/json.ts'
 import type { Report } from '../report/model.ts'
 import { renderPacketLine } from '../report/packet-line.ts'
 import { renderText } from '../report/text.ts'
-import { addAddress, addCount, addName, addPort, nameList } from './option-values.ts'
+import { addAddress, addCount, addName, addPort, filterExpression, nameList } from './option-values.ts'
 import { type Output, outputFile, standardOutput } from './output.ts'
 import { progressBar } from './progress.ts'
 
@@ -26,6 +26,7 @@ interface AnalyzeFlags {
   port?: number[]
   proto?: string[]
   flow?: number[]
+  filter?: FlowFilter['expression']
 }
 
 /** Opening one of the paths would cut a file short that stdout is redirected to. */
@@ -37,6 +38,7 @@ Examples:
   hoptrace analyze in=c.pcap out=u.pcap            the points get these names
   hoptrace analyze . --path container,veth,uplink  the order of points is known
   hoptrace analyze . --host 172.17.0.3 --port 80   as seen at any of the points
+  hoptrace analyze . --filter 'port 53 or lost'    as tcpdump's, but for whole flows
   hoptrace analyze . --flow 3 --packets            one flow, packet by packet
   hoptrace analyze . --json | jq '.flows[].translations'
   tcpdump -U -w - -i eth0 -c 100 | hoptrace analyze -`
@@ -54,6 +56,11 @@ export function analyzeCommand(): Command {
     .option('--host <ip>', 'only flows with this address at any point (repeatable)', addAddress)
     .option('--port <number>', 'only flows with this port at any point (repeatable)', addPort)
     .option('--proto <name>', 'only flows of this protocol: tcp, udp, icmp, … (repeatable)', addName)
+    .option(
+      '--filter <expr>',
+      "only flows for which this holds at a point: 'src net 172.17.0.0/16 and tcp port 80 or 443'",
+      filterExpression,
+    )
     .option('--flow <id>', 'only this flow, in detail (repeatable)', addCount)
     .option('--packets', 'list the packets of the selected flows, a line each')
     .option('--json', 'print one JSON document (schema hoptrace.report/1)')
@@ -169,6 +176,7 @@ function filterOf(flags: AnalyzeFlags): FlowFilter {
     ports: flags.port ?? [],
     protocols: flags.proto ?? [],
     ids: flags.flow ?? [],
+    expression: flags.filter,
   }
 }
 

@@ -3,6 +3,9 @@
 import { isIP } from 'node:net'
 import { InvalidArgumentError } from 'commander'
 import { displayText } from '../capture/display-text.ts'
+import { HoptraceError } from '../errors.ts'
+import type { FlowFilter } from '../report/filter.ts'
+import { parseFilterExpression } from '../report/filter-expression.ts'
 
 /** `a,b,c` → names as points show theirs. */
 export function nameList(value: string): string[] {
@@ -35,4 +38,13 @@ export function addPort(value: string, before: number[] = []): number[] {
 export function addCount(value: string, before: number[] = []): number[] {
   if (!/^0*[1-9]\d{0,8}$/.test(value)) throw new InvalidArgumentError('Give a number from 1 on')
   return [...before, Number(value)]
+}
+
+/** A filter expression. Two of them would leave open whether one or both must hold. */
+export function filterExpression(
+  value: string,
+  before?: FlowFilter['expression'],
+): NonNullable<FlowFilter['expression']> {
+  if (before) throw new HoptraceError("--filter is given twice: join the two with 'and' or 'or'")
+  return { text: value, matches: parseFilterExpression(value) }
 }

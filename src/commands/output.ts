@@ -12,6 +12,9 @@ const DEFAULT_COLUMNS = 80
 /** Lines are gathered to about this length: a system call for each line would be most of the work. */
 const PIECE_CHARS = 65_536
 
+/** Longer than any message of ours; what the user typed may be longer still. */
+const MESSAGE_CHARACTERS = 2000
+
 export interface Output {
   /** Width in columns: the terminal's, `COLUMNS`, or 80. */
   readonly columns: number
@@ -22,6 +25,8 @@ export interface Output {
   readonly closed: boolean
   /** Rejects with a `HoptraceError` where the device is full or broken. */
   write(text: string): Promise<void>
+  /** Resolves when what was written so far is with the reader. */
+  flush(): Promise<void>
   /** Resolves when all is written. */
   end(): Promise<void>
 }
@@ -92,10 +97,16 @@ function outputTo(stream: Writable, name: string): Output {
       pending += text
       if (pending.length >= PIECE_CHARS) await flush()
     },
+    flush,
     async end() {
       await flush()
       if (stream !== process.stdout) await new Promise<void>((resolve) => stream.end(() => resolve()))
       if (failure) throw failure
     },
   }
+}
+
+/** One line for the user on stderr, safe to be shown. */
+export function complain(line: string): void {
+  process.stderr.write(`hoptrace: ${displayText(line.replace(/\n+/g, ' '), MESSAGE_CHARACTERS)}\n`)
 }

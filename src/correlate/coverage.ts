@@ -50,14 +50,19 @@ export class Coverage {
   }
 
   #isOutside(point: PointIndex, timeNs: number): boolean {
-    const source = this.#sourceOf[point]
+    // A silent interface was captured as long as the others of its file were.
+    const source = this.#sourceOf[point] ?? this.#sourceNamed(this.#points[point]!.source)
     if (!source || timeNs < source.firstNs) return true
     return timeNs + UNDERWAY_NS > source.lastNs && source.points.every((p) => p.ended)
   }
 
+  #sourceNamed(name: string): Source | undefined {
+    return this.#sources.find((source) => source.name === name)
+  }
+
   #newPoint(index: PointIndex): Source {
     const point = this.#points[index]!
-    let source = this.#sources.find((s) => s.name === point.source)
+    let source = this.#sourceNamed(point.source)
     if (!source) {
       source = {
         name: point.source,

@@ -22,6 +22,8 @@ const MAX_HOLES = 64
 export class FlowTable {
   /** Number of flows ever made, merged ones included. */
   count = 0
+  /** Of these, the ones that are part of another by now. */
+  mergedCount = 0
   // By direction
   #parent = new Int32Array(64)
   /** First and last leg in the order of first records (linked by `legs.sibling`), or -1. */
@@ -133,6 +135,7 @@ export class FlowTable {
   /** Makes one flow of two, `a` and `b` one direction; both must be roots and of different flows. Returns the direction. */
   merge(a: DirectionIndex, b: DirectionIndex): DirectionIndex {
     const [into, from] = a < b ? [a, b] : [b, a]
+    this.mergedCount++
     this.#mergeDirection(into, from)
     this.#mergeDirection(into ^ 1, from ^ 1)
     const flow = into >> 1

@@ -90,6 +90,13 @@ export class PatternTable {
       : (this.high[row]! >>> (station - STATION_BITS)) % 2 === 1
   }
 
+  /** How many stations a row has. */
+  stationCount(row: number): number {
+    let count = 0
+    for (let station = 0; station < MAX_STATIONS; station++) if (this.has(row, station)) count++
+    return count
+  }
+
   /** Renumbers the stations of a whole list: bit n becomes bit n + `by`. */
   shift(head: number, by: number): void {
     for (let row = head; row >= 0; row = this.next[row]!) {

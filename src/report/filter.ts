@@ -3,10 +3,14 @@
 import { BlockList, isIPv6 } from 'node:net'
 import { HoptraceError } from '../errors.ts'
 import { groupBy } from './grouping.ts'
+import { harmless } from './harmless.ts'
 import type { Endpoint, FlowReport, Report } from './model.ts'
 import { formatCounted } from './quantities.ts'
 
-/** Each list that is not empty must be met by one of its values. */
+/** Characters of an expression that a message repeats. */
+const MAX_SHOWN = 100
+
+/** Each list that is not empty must be met by one of its values, and the expression, where there is one. */
 export interface FlowFilter {
   /** IP addresses, in any of their spellings. */
   hosts: readonly string[]
@@ -14,6 +18,8 @@ export interface FlowFilter {
   protocols: readonly string[]
   /** Flow ids. */
   ids: readonly number[]
+  /** As `parseFilterExpression` makes it, and what it was made of. */
+  expression?: { text: string; matches(flow: FlowReport): boolean } | undefined
 }
 
 /** The report with only these flows and the findings about them or about none. Throws where a flow id does not exist. */
@@ -39,6 +45,7 @@ export function renderNoMatch(report: Report, filter: FlowFilter): string {
     ...filter.ports.map((port) => `--port ${port}`),
     ...filter.protocols.map((name) => `--proto ${name}`),
     ...filter.ids.map((id) => `--flow ${id}`),
+    ...(filter.expression ? [`--filter '${harmless(filter.expression.text, MAX_SHOWN)}'`] : []),
   ]
   const groups = [...groupBy(report.flows, (flow) => flow.protocol)]
   const there = groups.map(([protocol, { length }]) => `${length} ${protocol}`).join(', ')
@@ -50,9 +57,11 @@ function flowRange(flows: number): string {
   return flows === 1 ? 'there is only flow 1' : `there are only flows 1 to ${flows}`
 }
 
-function matches(flow: FlowReport, { hosts, ports, protocols, ids }: FlowFilter, list: BlockList): boolean {
+function matches(flow: FlowReport, filter: FlowFilter, list: BlockList): boolean {
+  const { hosts, ports, protocols, ids, expression } = filter
   if (ids.length > 0 && !ids.includes(flow.id)) return false
   if (protocols.length > 0 && !protocols.some((name) => name.toLowerCase() === flow.protocol)) return false
+  if (expression && !expression.matches(flow)) return false
   if (hosts.length === 0 && ports.length === 0) return true
   // As in tcpdump, the address and the port may be those of different ends: a client's address, the server's port.
   const ends = endpoints(flow)

@@ -23,7 +23,7 @@ export interface PacketLineOptions {
 
 /** How much of the way is told, from every point and address down to its two ends. */
 const DETAILS = ['addresses', 'points', 'changes', 'ends'] as const
-type Detail = (typeof DETAILS)[number]
+export type Detail = (typeof DETAILS)[number]
 
 /** Renders one journey as a line without its newline. */
 export function renderPacketLine(journey: JourneyReport, options: PacketLineOptions): string {
@@ -54,7 +54,8 @@ export function renderPacketLine(journey: JourneyReport, options: PacketLineOpti
   return cutToWidth(stripVTControlCharacters(line), options.columns)
 }
 
-function wayText(journey: JourneyReport, detail: Detail, palette: Palette): string {
+/** The points that saw the packet, with TTL and rewrites where they happen. */
+export function wayText(journey: JourneyReport, detail: Detail, palette: Palette): string {
   const stations = journey.sightings
   const shown = stations.filter((_, i) => isShown(journey, i, detail))
   let way = ''
@@ -103,7 +104,8 @@ function rewritesOf(
   return rewrites
 }
 
-function outcomeText({ outcome, lostBetween, answeredBy }: JourneyReport, palette: Palette): string {
+/** What became of the packet, nothing where it arrived. */
+export function outcomeText({ outcome, lostBetween, answeredBy }: JourneyReport, palette: Palette): string {
   switch (outcome) {
     case 'delivered':
       return ''
@@ -120,7 +122,8 @@ function outcomeText({ outcome, lostBetween, answeredBy }: JourneyReport, palett
   }
 }
 
-function elapsed(fromNs: string, toNs: string): string {
+/** Time between two times, as text. */
+export function elapsed(fromNs: string, toNs: string): string {
   if (!isNumeral(fromNs) || !isNumeral(toNs)) return '?'
   return formatDurationNs(Number(BigInt(toNs) - BigInt(fromNs)))
 }

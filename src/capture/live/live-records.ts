@@ -68,6 +68,7 @@ export class LiveRecords {
   #nowNs = 0
   #isPressed = false
   #frames = 0
+  #beginNs = Number.NEGATIVE_INFINITY
   #dropsReadNs = Number.NEGATIVE_INFINITY
   #stoppedNs = Number.POSITIVE_INFINITY
   #hasNewLanes = false
@@ -81,6 +82,20 @@ export class LiveRecords {
   /** ns of the run, by the wall clock. */
   nowNs(): number {
     return (Date.now() - this.epoch.seconds * 1000) * 1e6
+  }
+
+  /** Up to this time no further frame is expected, in ns of the run. */
+  get settledNs(): number {
+    return Math.min(this.#limitNs, this.#nowNs)
+  }
+
+  /**
+   * All captures run now: what the first of them saw before the last one ran is left out, as that one would seem to have
+   * missed it.
+   */
+  begin(): void {
+    // The clock counts whole milliseconds.
+    this.#beginNs = this.nowNs() + 1e6
   }
 
   /** Adds a source; its frames come out under this name from the next `fill()` on. */
@@ -213,6 +228,7 @@ export class LiveRecords {
 
   #give(lane: Lane): boolean {
     const { record } = lane.source
+    if (record.timeNs < this.#beginNs && lane.filePoints === null) return false
     const index = lane.filePoints ? lane.filePoints.of(record) : lane.point
     this.#frames++
     if (index === NO_POINT) return false

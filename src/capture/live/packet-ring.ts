@@ -77,14 +77,11 @@ const FLAG_CHECKSUM_VALID = 1 << 10
 const FLAG_TCP_SEGMENTATION = 1 << 11
 
 export interface RingOptions {
-  epoch: Epoch
   /** Namespace of the interface, null: this one. */
   netns: string | null
   interfaceName: string
   /** Called with the link type; gives the filter, whose return value also cuts the frames. */
   filter: (linkType: number) => BpfProgram
-  /** Bytes kept of a frame at most, 0 for all. */
-  snapLenBytes: number
   /** Memory for frames that were not read yet, in bytes. */
   bufferBytes: number
   /** See also what is meant for others; bridges show what they only forward. */
@@ -206,6 +203,7 @@ export class PacketRing implements LiveSource {
 
   drops(): number {
     if (this.#isClosed) return this.#drops
+    if (this.isDown) this.#lookWhetherGone()
     // struct tpacket_stats_v3; reading it sets the kernel's counters to zero.
     const stats = new Uint8Array(12)
     this.#calls.getsockopt(this.fd, SOL_PACKET, PACKET_STATISTICS, stats)
@@ -216,13 +214,19 @@ export class PacketRing implements LiveSource {
   /** To be called where `poll` reported an error: the interface is down, or gone for good (`ended`). */
   noteError(): void {
     this.#calls.getsockopt(this.fd, SOL_SOCKET, SO_ERROR, new Uint8Array(4))
+    this.isDown = true
+    this.#lookWhetherGone()
+  }
+
+  /** Removing an interface sets it down first, and only that is reported as an error. */
+  #lookWhetherGone(): void {
     const address = new Uint8Array(20)
     this.#calls.getsockname(this.fd, address)
     // The kernel unbinds the socket when its interface is removed.
     if (new DataView(address.buffer).getInt32(4, true) <= 0) {
       this.ended = true
       this.problem = 'its interface is gone'
-    } else this.isDown = true
+    }
   }
 
   /** Frames stop coming in; the blocks that the kernel is still filling follow within `HOLD_BACK_NS`. */
@@ -288,6 +292,7 @@ export class PacketRing implements LiveSource {
       length += VLAN_TAG_BYTES
       originalLength += VLAN_TAG_BYTES
     }
+    this.isDown = false
     record.start = start
     record.end = start + length
     record.originalLenBytes = originalLength

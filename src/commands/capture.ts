@@ -1,0 +1,250 @@
+/** `hoptrace capture`: captures on every point of a container's path, and tells each packet as it travels. */
+
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { LiveRecords } from '../capture/live/live-records.ts'
+import { RotatingFile, type Rotation } from '../capture/live/rotating-file.ts'
+import { HoptraceError } from '../errors.ts'
+import { analyzeLive, type LiveListener } from '../live-analysis.ts'
+import { type FlowFilter, selectFlows } from '../report/filter.ts'
+import { renderJsonChunks } from '../report/json.ts'
+import { renderText } from '../report/text.ts'
+import { countingListener, jsonListener, textListener } from './live-output.ts'
+import { LivePoints } from './live-points.ts'
+import { filterExpression } from './option-values.ts'
+import { complain, type Output, standardOutput } from './output.ts'
+import { becomeUser, sudoUser } from './privileges.ts'
+import { byteSize, rotation, timeSpan } from './quantity-values.ts'
+
+interface CaptureFlags {
+  container?: string[]
+  pid?: number[]
+  netns?: string[]
+  point?: string[]
+  backend: 'ring' | 'cap'
+  filter?: FlowFilter['expression']
+  bpf?: string
+  snaplen: number
+  buffer: number
+  promiscuous: boolean
+  duration?: number
+  count?: number
+  write?: string
+  rotate?: { bytes?: number; everyMs?: number }
+  ringSize?: number
+  json?: boolean
+  ndjson?: boolean
+  watch?: boolean
+}
+
+const EXAMPLES = `
+Examples:
+  sudo hoptrace capture --container web                 each packet, hop by hop
+  sudo hoptrace capture --container web -w web.pcapng   and all frames into one file
+  sudo hoptrace capture --container web --filter 'port 80 or 443'
+  sudo hoptrace capture --container a --container b --duration 30s
+  sudo hoptrace capture --netns blue --watch            a namespace; flows as a table
+  sudo hoptrace capture --point in=blue:eth0 --point out=eth1
+  sudo hoptrace capture --container web \\
+    --point far='exec:ssh host2 tcpdump -U -w - -i eth0'
+  sudo hoptrace capture --container web -w t.pcapng --rotate 100MB --ring-size 10
+
+Ctrl-C ends it with the summary that hoptrace analyze gives.`
+
+/** Makes the command. */
+export function captureCommand(): Command {
+  return new Command('capture')
+    .description('captures on all points of a container’s path at once, and joins each packet live')
+    .usage('--container NAME [options]')
+    .option('--container <name>', 'container by name, id or the beginning of either (repeatable)', addText)
+    .option('--pid <number>', 'the network namespace of this process (repeatable)', addPid)
+    .option('--netns <name>', 'a network namespace by name or path (repeatable)', addText)
+    .option(
+      '--point <name=place>',
+      'NAME=[NETNS:]INTERFACE, NAME=FIFO or NAME=exec:PROGRAM … (repeatable)',
+      addText,
+    )
+    .option(
+      '--filter <expr>',
+      'show only flows that match at any point: host, net, port, tcp, and, or, not',
+      filterExpression,
+    )
+    .option('--bpf <expr>', 'capture only frames that match as they are at each point (pcap-filter)')
+    .option('-w, --write <file>', 'write all frames into one pcapng, a point an interface')
+    .option('--rotate <size|time>', 'begin a new file at this size or age: 100MB, 10min', rotation)
+    .option('--ring-size <files>', 'with --rotate: keep only the newest files', fileCount)
+    .option('--duration <time>', 'end after this time: 30s, 10min', timeSpan)
+    .option('--count <packets>', 'end after so many packets, each counted once for all points', packetCount)
+    .option('--snaplen <bytes>', 'keep so many bytes of each frame', snapLength, 262_144)
+    .option('--buffer <size>', 'memory for frames that wait, at each point', byteSize, 8 << 20)
+    .option('--no-promiscuous', 'do not ask interfaces for frames that are meant for others')
+    .addOption(
+      new Option('--backend <name>', 'ring: AF_PACKET; cap: libpcap, without exact times and drops')
+        .choices(['ring', 'cap'])
+        .default('ring'),
+    )
+    .option('--json', 'print one JSON document at the end (schema hoptrace.report/1)')
+    .option('--ndjson', 'print a line of JSON for each packet as it completes')
+    .option('--watch', 'show the live flows as a table that fills the terminal')
+    .addHelpText('after', EXAMPLES)
+    .action(run)
+}
+
+async function run(flags: CaptureFlags): Promise<void> {
+  check(flags)
+  const { filter } = flags
+  const stdout = standardOutput()
+  const records = new LiveRecords()
+  const points = await LivePoints.open(
+    {
+      containers: flags.container ?? [],
+      pids: flags.pid ?? [],
+      netns: flags.netns ?? [],
+      points: flags.point ?? [],
+    },
+    {
+      backend: flags.backend,
+      snapLenBytes: flags.snaplen,
+      bpf: flags.bpf,
+      bufferBytes: flags.buffer,
+      promiscuous: flags.promiscuous,
+    },
+    records,
+    complain,
+  )
+  let file: RotatingFile | null = null
+  try {
+    file = await openFile(flags, records, points)
+    const user = sudoUser()
+    if (user !== null) {
+      file?.giveTo(user.uid, user.gid)
+      becomeUser(user)
+    }
+    endOn(records, flags)
+    announce(records, points)
+    points.follow()
+    const listener = listenerFor(flags, stdout, {
+      filter,
+      names: points.names,
+      count: flags.count ?? Number.POSITIVE_INFINITY,
+      onCount: () => records.stop(),
+    })
+    const { report, fileError } = await analyzeLive(records, {
+      file,
+      listener,
+      activePoints: () => points.active(),
+    })
+    points.close()
+    if (fileError) {
+      complain(`${fileError.message}; the capture has ended, what was written before can be read`)
+      process.exitCode = 2
+    }
+    const selected = selectFlows(report, {
+      hosts: [],
+      ports: [],
+      protocols: [],
+      ids: [],
+      ...(filter ? { expression: filter } : {}),
+    })
+    if (flags.json) for (const piece of renderJsonChunks(selected)) await stdout.write(piece)
+    else if (!flags.ndjson)
+      await stdout.write(`\n${renderText(selected, { columns: stdout.columns, color: stdout.color })}`)
+    await stdout.end()
+  } finally {
+    points.close()
+    file?.close()
+    records.close()
+  }
+}
+
+/** What contradicts itself on the command line. */
+function check(flags: CaptureFlags): void {
+  const outputs = [flags.json && '--json', flags.ndjson && '--ndjson', flags.watch && '--watch'].filter(
+    Boolean,
+  )
+  if (outputs.length > 1) throw new HoptraceError(`${outputs.join(' and ')} both want stdout: choose one`)
+  if (flags.rotate && flags.write === undefined)
+    throw new HoptraceError('--rotate is about the file that is written: name it with -w')
+  if (flags.ringSize !== undefined && flags.rotate === undefined)
+    throw new HoptraceError(
+      '--ring-size says how many files to keep: say with --rotate when a new one begins',
+    )
+  if (flags.write === '-' || flags.write === '/dev/stdout')
+    throw new HoptraceError('--write wants a file: stdout has the packets')
+}
+
+async function openFile(
+  { write, rotate, ringSize, snaplen }: CaptureFlags,
+  records: LiveRecords,
+  points: LivePoints,
+): Promise<RotatingFile | null> {
+  if (write === undefined) return null
+  const about = {
+    points: records.points,
+    epoch: records.epoch,
+    snapLenBytes: snaplen,
+    describe: (point: LiveRecords['points'][number]) => points.describe(point),
+    names: points.names,
+  }
+  const rule: Rotation | null = rotate
+    ? {
+        ...(rotate.bytes === undefined ? {} : { bytes: rotate.bytes }),
+        ...(rotate.everyMs === undefined ? {} : { everyNs: rotate.everyMs * 1e6 }),
+        ...(ringSize === undefined ? {} : { keepFiles: ringSize }),
+      }
+    : null
+  return await RotatingFile.open(write, about, rule)
+}
+
+/** Signals and --duration end the capture; a second Ctrl-C gives up. */
+function endOn(records: LiveRecords, { duration }: CaptureFlags): void {
+  let signals = 0
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => {
+      if (++signals > 1) process.exit(130)
+      records.stop()
+    })
+  if (duration !== undefined) setTimeout(() => records.stop(), duration).unref()
+}
+
+function announce(records: LiveRecords, points: LivePoints): void {
+  const places = records.points.map(
+    ({ name }) => `${name} (${points.placeOf(name)?.description ?? 'stream'})`,
+  )
+  for (const remark of points.remarks) complain(remark)
+  if (places.length > 0) complain(`captures on ${places.join(', ')}; Ctrl-C ends it`)
+}
+
+function listenerFor(
+  flags: CaptureFlags,
+  stdout: Output,
+  options: Parameters<typeof textListener>[1],
+): LiveListener {
+  if (flags.ndjson) return jsonListener(stdout, options)
+  if (flags.json) return countingListener(options)
+  return textListener(stdout, options)
+}
+
+function addText(value: string, before: string[] = []): string[] {
+  return [...before, value]
+}
+
+function addPid(value: string, before: number[] = []): number[] {
+  if (!/^[1-9]\d{0,9}$/.test(value)) throw new InvalidArgumentError('Give the number of a process')
+  return [...before, Number(value)]
+}
+
+function packetCount(value: string): number {
+  if (!/^0*[1-9]\d{0,14}$/.test(value)) throw new InvalidArgumentError('Give a number from 1 on')
+  return Number(value)
+}
+
+function fileCount(value: string): number {
+  if (!/^0*[1-9]\d{0,5}$/.test(value)) throw new InvalidArgumentError('Give a number from 1 on')
+  return Number(value)
+}
+
+function snapLength(value: string): number {
+  if (!/^\d{1,7}$/.test(value) || Number(value) < 14 || Number(value) > 262_144)
+    throw new InvalidArgumentError('Give a number of bytes from 14 to 262144')
+  return Number(value)
+}

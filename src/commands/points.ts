@@ -1,0 +1,59 @@
+/** `hoptrace points`: shows where frames of containers can be seen, and what stands on their way. */
+
+import { Command, InvalidArgumentError } from 'commander'
+import { renderPointsJson } from '../report/points-json.ts'
+import { renderPoints } from '../report/points-text.ts'
+import { discover } from '../topology/discover.ts'
+import { standardOutput } from './output.ts'
+
+interface PointsFlags {
+  container?: string[]
+  pid?: number[]
+  netns?: string[]
+  json?: boolean
+}
+
+/** Larger than any process number that Linux gives. */
+const MAX_PID = 2 ** 22
+
+const EXAMPLES = `
+Examples:
+  hoptrace points                            the host and its containers, in short
+  sudo hoptrace points --container web       one in full: cable, bridge, NAT rules, namespaces
+  sudo hoptrace points --pid 4711            the network that a process is in, without Docker
+  sudo hoptrace points --netns blue          a name of ip netns, or a path such as /proc/4711/ns/net
+  hoptrace points --json | jq '.containers[] | {name, mode, sees}'
+  DOCKER_HOST=unix:///run/podman/podman.sock hoptrace points`
+
+/** Makes the command. */
+export function pointsCommand(): Command {
+  return new Command('points')
+    .description('shows containers with their veth pairs, bridges, uplink, NAT rules and namespaces')
+    .usage('[options]')
+    .option('--container <name>', 'name, id or the beginning of either (repeatable)', addText)
+    .option('--pid <number>', 'network namespace of a process, without Docker (repeatable)', addPid)
+    .option('--netns <name>', 'network namespace by name of ip netns or by path (repeatable)', addText)
+    .option('--json', 'print one JSON document (schema hoptrace.points/1)')
+    .addHelpText('after', EXAMPLES)
+    .action(run)
+}
+
+async function run({ container = [], pid = [], netns = [], json }: PointsFlags): Promise<void> {
+  const topology = await discover({ containers: container, pids: pid, netns })
+  const stdout = standardOutput()
+  const isChosen = container.length + pid.length + netns.length > 0
+  const { columns, color } = stdout
+  await stdout.write(json ? renderPointsJson(topology) : renderPoints(topology, { columns, color, isChosen }))
+  await stdout.end()
+}
+
+function addText(value: string, before: string[] = []): string[] {
+  if (value === '') throw new InvalidArgumentError('Give a name')
+  return [...before, value]
+}
+
+function addPid(value: string, before: number[] = []): number[] {
+  const pid = /^\d{1,7}$/.test(value) ? Number(value) : 0
+  if (pid < 1 || pid > MAX_PID) throw new InvalidArgumentError('Give the number of a process')
+  return [...before, pid]
+}

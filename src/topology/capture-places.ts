@@ -1,0 +1,195 @@
+/** Capture places: where the frames of these containers can be captured, client side first, each place once. */
+
+import type { CapturePlace } from '../capture/live/place.ts'
+import type { Container, ContainerInterface, Place, Topology } from './topology.ts'
+
+const MAX_NAME_CHARACTERS = 60
+/** Leaves room for what stands behind a container's name. */
+const MAX_CONTAINER_CHARACTERS = 30
+
+/** A place, and the names that it may have: the first one that is free. */
+type Candidate = Omit<CapturePlace, 'name'> & { readonly names: readonly string[] }
+
+/**
+ * The places on the way of these containers' packets. One container: `container`, `veth`, `bridge`, `uplink` and the
+ * like; several: their names and `NAME.veth`, and what they share once. Containers that do not run have none.
+ */
+export function capturePlaces({ host }: Topology, containers: readonly Container[]): CapturePlace[] {
+  const running = onePerNamespace(containers)
+  const candidates = [
+    ...running.flatMap((group) => insidePlaces(group, running.length > 1)),
+    ...overlayPlaces(running),
+    ...bridgePlaces(running),
+    ...uplinkPlaces(running, host),
+    ...parentPlaces(running),
+    ...(running.some(([{ netnsPath }]) => netnsPath === null) ? [LOOPBACK] : []),
+  ]
+  const places = new Map<string, CapturePlace>()
+  const taken = new Set<string>()
+  for (const { names, ...place } of candidates) {
+    const key = `${place.netns ?? ''}\n${place.interfaceName}`
+    if (places.has(key)) continue
+    const name = freeName(names.map(harmlessName), taken)
+    taken.add(name)
+    places.set(key, { name, ...place })
+  }
+  return [...places.values()]
+}
+
+/** Containers that have the same network namespace. */
+type Group = readonly [Container, ...Container[]]
+
+const LOOPBACK: Candidate = {
+  names: ['lo'],
+  netns: null,
+  interfaceName: 'lo',
+  description: 'lo of the host',
+  hardware: 'loopback',
+}
+
+function onePerNamespace(containers: readonly Container[]): Group[] {
+  const groups = new Map<string, [Container, ...Container[]]>()
+  for (const container of containers) {
+    const { netns, netnsPath, mode, pid } = container
+    if (netnsPath === null && (mode !== 'host' || pid === null)) continue
+    const key = netnsPath === null ? 'host' : String(netns ?? netnsPath)
+    const group = groups.get(key)
+    if (!group) groups.set(key, [container])
+    // It goes by the name of the one that the others share it with.
+    else if (mode === 'container' || group[0].mode !== 'container') group.push(container)
+    else group.unshift(container)
+  }
+  return [...groups.values()]
+}
+
+/** Its interfaces, each with the other end of its cable; the overlay's first, which other containers are reached by. */
+function insidePlaces(group: Group, hasNames: boolean): Candidate[] {
+  const [{ name, netnsPath, id, image }] = group
+  if (netnsPath === null) return []
+  const title = group.map((container) => container.name).join(', ')
+  const whose = image === null ? `of ${title}` : `of container ${title}`
+  const inside = hasNames ? name.slice(0, MAX_CONTAINER_CHARACTERS) : 'container'
+  const common = { netns: netnsPath, container: id }
+  const interfaces = interfacesOf(group).sort(
+    (a, b) => Number(b.overlay !== null) - Number(a.overlay !== null),
+  )
+  if (interfaces.length === 0)
+    return [
+      { ...common, names: [inside], interfaceName: 'lo', description: `lo ${whose}`, hardware: 'loopback' },
+    ]
+  return interfaces.flatMap(({ name: own, kind, peer, overlay }) => {
+    const names = [inside, `${inside}.${own}`]
+    const places: Candidate[] = [
+      { ...common, names, interfaceName: own, description: `${own} ${whose}`, hardware: kind },
+    ]
+    if (peer) {
+      const word = overlay ? 'overlay-veth' : 'veth'
+      const end = hasNames ? `${inside}.${word}` : word
+      places.push({
+        netns: peer.netnsPath,
+        container: id,
+        names: [end, `${end}.${own}`],
+        interfaceName: peer.interfaceName,
+        description: `${peer.interfaceName}, other end of ${own} ${whose}`,
+        hardware: peer.kind,
+      })
+    }
+    return places
+  })
+}
+
+function overlayPlaces(groups: readonly Group[]): Candidate[] {
+  return groups.flatMap(interfacesOf).flatMap(({ overlay, network }) => {
+    if (!overlay) return []
+    const { netnsPath, bridge, vxlan, vni } = overlay
+    const places = [
+      {
+        netns: netnsPath,
+        names: namesFor('overlay', network, false),
+        interfaceName: bridge,
+        description: `${bridge}, bridge of overlay network ${network}`,
+        hardware: 'bridge',
+      },
+    ]
+    if (vxlan !== null)
+      places.push({
+        netns: netnsPath,
+        names: namesFor('vxlan', network, false),
+        interfaceName: vxlan,
+        description: `${vxlan}, VXLAN${vni === null ? '' : ` ${vni}`} of overlay network ${network}`,
+        hardware: 'vxlan',
+      })
+    return places
+  })
+}
+
+/** Of several containers with several bridges, each bridge carries its network's name. */
+function bridgePlaces(groups: readonly Group[]): Candidate[] {
+  const bridged = groups
+    .flatMap(interfacesOf)
+    .flatMap(({ peer, overlay, network }) =>
+      peer?.bridge && !overlay ? { ...peer, bridge: peer.bridge, network } : [],
+    )
+  const keys = new Set(bridged.map(({ netnsPath, bridge }) => `${netnsPath} ${bridge}`))
+  const areNamed = groups.length > 1 && keys.size > 1
+  return bridged.map(({ netnsPath, bridge, network }) => ({
+    netns: netnsPath,
+    names: namesFor('bridge', network ?? bridge, areNamed),
+    interfaceName: bridge,
+    description: network === null ? `${bridge}, bridge` : `${bridge}, bridge of network ${network}`,
+    hardware: 'bridge',
+  }))
+}
+
+/** Where their packets leave the host: not for those that are on a parent interface, or have no network. */
+function uplinkPlaces(groups: readonly Group[], { uplinks, links, hostname }: Topology['host']): Candidate[] {
+  const isUsed = groups.some(
+    (group) => group[0].netnsPath === null || interfacesOf(group).some(({ kind }) => !isOnParent(kind)),
+  )
+  if (!isUsed) return []
+  return uplinks.map(({ interfaceName }) => ({
+    netns: null,
+    names: ['uplink', `uplink.${interfaceName}`],
+    interfaceName,
+    description: `${interfaceName}, uplink of ${hostname}`,
+    hardware: links.find(({ name }) => name === interfaceName)?.kind ?? 'ether',
+  }))
+}
+
+function parentPlaces(groups: readonly Group[]): Candidate[] {
+  const parents = groups
+    .flatMap(interfacesOf)
+    .flatMap(({ parent, name }) => (parent ? { ...parent, above: name } : []))
+  return parents.map(({ netnsPath, interfaceName, kind, above }: Place & { above: string }) => ({
+    netns: netnsPath,
+    names: ['parent', `parent.${interfaceName}`],
+    interfaceName,
+    description: `${interfaceName}, parent of ${above}`,
+    hardware: kind,
+  }))
+}
+
+function interfacesOf([{ interfaces }]: Group): ContainerInterface[] {
+  return interfaces.filter(({ index, isUp }) => index !== null && isUp)
+}
+
+function isOnParent(kind: string): boolean {
+  return kind.startsWith('macv') || kind.startsWith('ipv')
+}
+
+function namesFor(word: string, network: string | null, isNamed: boolean): string[] {
+  const named = network === null ? [] : [`${word}.${network}`]
+  return isNamed ? named : [word, ...named]
+}
+
+/** What a point may be called anywhere: on a command line, in a file name, on a terminal. */
+function harmlessName(name: string): string {
+  return name.replace(/[^A-Za-z0-9._:-]/g, '_').slice(0, MAX_NAME_CHARACTERS)
+}
+
+function freeName(names: readonly string[], taken: ReadonlySet<string>): string {
+  const free = names.find((name) => !taken.has(name))
+  if (free !== undefined) return free
+  const base = (names.at(-1) ?? 'point').slice(0, MAX_NAME_CHARACTERS - 5)
+  for (let i = 2; ; i++) if (!taken.has(`${base}.${i}`)) return `${base}.${i}`
+}
