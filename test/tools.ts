@@ -25,6 +25,15 @@ function isThere(name: string): boolean {
   return there
 }
 
+/** Whether we are root, by the same rule: for tests that make network namespaces of their own. */
+export function requireRoot(): boolean {
+  if (process.getuid?.() === 0) return true
+  const line = 'not root: the tests with network namespaces'
+  if (process.env.CI === 'true') throw new Error(`${line} cannot run`)
+  console.warn(`${line} are skipped`)
+  return false
+}
+
 /** Runs a program to its end and gives what it printed on stdout; throws where it fails. */
 export function run(program: string, ...args: string[]): string {
   const env = { ...process.env, LC_ALL: 'C.UTF-8', TZ: 'UTC' }

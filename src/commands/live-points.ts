@@ -142,7 +142,7 @@ export class LivePoints {
     const { places, streams } = await this.#plan()
     if (places.length > 0 && this.#options.backend === 'ring')
       requireCapturing(places.some(({ netns }) => netns !== null))
-    for (const place of places) this.#begin(place)
+    for (const place of places) await this.#begin(place)
     for (const stream of streams) {
       const source = await openStream(stream, this.#records)
       this.#records.add(stream.name, source, stream.text)
@@ -189,18 +189,18 @@ export class LivePoints {
     return capturePlaces(topology, topology.containers)
   }
 
-  #begin(place: CapturePlace): void {
-    const source = this.#sourceAt(place)
+  async #begin(place: CapturePlace): Promise<void> {
+    const source = await this.#sourceAt(place)
     this.#places.set(place.name, place)
     this.#pointOf.set(place.name, this.#records.add(place.name, source))
   }
 
-  #sourceAt(place: CapturePlace): LiveSource {
+  async #sourceAt(place: CapturePlace): Promise<LiveSource> {
     const { epoch } = this.#records
     const { netns, interfaceName } = place
     const { backend, snapLenBytes, bpf, bufferBytes, promiscuous } = this.#options
     if (backend === 'cap')
-      return openCap(interfaceName, {
+      return await openCap(interfaceName, {
         epoch,
         snapLenBytes,
         bpf,
@@ -251,9 +251,9 @@ export class LivePoints {
       const point = this.#pointOf.get(place.name)
       if (point !== undefined && !this.#missing.has(place.name)) continue
       try {
-        if (point === undefined) this.#begin(place)
+        if (point === undefined) await this.#begin(place)
         else {
-          this.#records.resume(point, this.#sourceAt(place))
+          this.#records.resume(point, await this.#sourceAt(place))
           this.#places.set(place.name, place)
           this.#missing.delete(place.name)
         }

@@ -12,11 +12,13 @@ import { type Palette, paletteFor } from './palette.ts'
 import { renderRules } from './rules-text.ts'
 import type { TextOptions } from './text.ts'
 import { type Branch, renderTree } from './tree.ts'
-import { wrapText } from './width.ts'
+import { cutToWidth, wrapText } from './width.ts'
 
 /** More containers than this are shown in short, unless they were asked for by name. */
 const MAX_IN_FULL = 2
 const MIN_COLUMNS = 60
+/** A coloured name has to fit on a line. */
+const MAX_NAME_CELLS = 40
 /** Between facts on one line. */
 const GAP = ' · '
 
@@ -33,7 +35,7 @@ export function renderPoints(topology: Topology, options: PointsOptions): string
   const running = containers.filter(isRunning)
   const inFull = options.isChosen || running.length <= MAX_IN_FULL
   const root: Branch = {
-    lines: [`host ${palette.heading(harmless(topology.host.hostname))}`],
+    lines: [`host ${palette.heading(cutToWidth(harmless(topology.host.hostname), MAX_NAME_CELLS))}`],
     children: [
       ...hostBranches(topology),
       ...running.map((container) => containerBranch(container, inFull, palette)),
@@ -76,7 +78,7 @@ function containerBranch(container: Container, inFull: boolean, palette: Palette
   const { name, image, state, since, pid, mode, interfaces, ports, namespaces, rules } = container
   const title = image === null ? 'namespace' : 'container'
   const facts = joinFacts([
-    `${title} ${palette.heading(harmless(name))}`,
+    `${title} ${palette.heading(cutToWidth(harmless(name), MAX_NAME_CELLS))}`,
     image === null ? null : harmless(image),
     image === null ? null : `${state}${since === null ? '' : ` since ${shortTime(since)}`}`,
     pid === null ? null : `process ${pid}`,

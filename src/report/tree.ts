@@ -21,7 +21,7 @@ export interface Branch {
 export function renderTree(root: Branch, columns: number, { faint }: Palette): string[] {
   const out: string[] = []
   const add = (lines: Branch['lines'], first: string, rest: string) => {
-    const width = Math.max(20, columns - first.length)
+    const width = Math.max(20, columns - Math.max(first.length, rest.length))
     let lead = first
     for (const [i, line] of lines.entries()) {
       const { text, hang } = typeof line === 'string' ? { text: line, hang: i === 0 ? 4 : 2 } : line

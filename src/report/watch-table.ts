@@ -92,7 +92,7 @@ export function renderWatch(view: WatchView, options: WatchOptions): string {
 }
 
 /** Number of flows that one screen shows: how far a page is scrolled. */
-export function flowsPerPage(view: WatchView, { columns, rows }: WatchOptions): number {
+export function flowsPerPage(view: WatchView, { columns, rows }: Omit<WatchOptions, 'color'>): number {
   const width = Math.max(MIN_COLUMNS, columns)
   const head = headLines(view, width, rows, paletteFor(false))
   return pageOf(width, rows - head.length - 1, rows).perPage
@@ -104,7 +104,7 @@ function headLines(view: WatchView, columns: number, rows: number, palette: Pale
     `live ${formatClock(view.elapsedNs)}`,
     formatCounted(view.flowCount, 'flow'),
     ...(view.sorting ? [`by ${harmless(view.sorting, 40)}`] : []),
-    ...(view.paused ? ['‖ display paused'] : []),
+    ...(view.paused ? ['‖ paused'] : []),
   ].join(' · ')
   const room = columns - (losses === '' ? 0 : displayWidth(losses) + 3)
   const title =
@@ -203,13 +203,21 @@ function flowLines(view: WatchView, columns: number, height: number, rows: numbe
   const heads = page.columns.map((column) => padded(column.head, column))
   const lines = [palette.heading(line('flow', HEADS, heads).trimEnd())]
   flows.forEach((watched, i) => {
-    const cells = page.columns.map((column) => column.paint(palette)(padded(column.cell(watched), column)))
+    const cells = page.columns.map((column) =>
+      painted(padded(column.cell(watched), column), column.paint(palette)),
+    )
     const protocol = cutToWidth(watched.flow.protocol, PROTOCOL_COLUMNS)
     lines.push(line(protocol, texts[i], cells).trimEnd())
     if (page.linesPerFlow === 2) lines.push(lineBelow(watched, page.below, columns, palette))
   })
   if (flows.length === 0) lines.push(palette.faint('no flow yet'))
   return { perPage: page.perPage, table: height > 1 ? lines : [] }
+}
+
+/** Styles the text and not the blanks around it, so that those at the end of a line can be left out. */
+function painted(cell: string, paint: (text: string) => string): string {
+  const text = cell.trim()
+  return cell.replace(text, () => paint(text))
 }
 
 function lineBelow(

@@ -184,7 +184,7 @@ function namesFor(word: string, network: string | null, isNamed: boolean): strin
 
 /** What a point may be called anywhere: on a command line, in a file name, on a terminal. */
 function harmlessName(name: string): string {
-  return name.replace(/[^A-Za-z0-9._:-]/g, '_').slice(0, MAX_NAME_CHARACTERS)
+  return name.replace(/[^A-Za-z0-9._:-]/g, '_').slice(0, MAX_NAME_CHARACTERS) || 'point'
 }
 
 function freeName(names: readonly string[], taken: ReadonlySet<string>): string {

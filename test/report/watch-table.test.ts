@@ -107,7 +107,7 @@ test('10 rows: one line a flow, the loss among what is left', () => {
     `\n${plain(viewOf(some, { sorting: 'rate', paused: true, lostPackets: 91 }), 60, 10)}\n`,
   ).toMatchInlineSnapshot(`
     "
-    live 1:12 · 8 flows · by rate · ‖ displ… · ✗ 91 packets lost
+    live 1:12 · 8 flows · by rate · ‖ paused · ✗ 91 packets lost
     container 48,120 · 1,203/s ── veth 48,120 · 1,203/s
       ── bridge 48,120 · 1,203/s ── uplink 48,120 · 1,203/s
     flow   client            → server              pkt/s    lost
