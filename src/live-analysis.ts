@@ -8,9 +8,8 @@ import type { FlowIndex } from './correlate/flows.ts'
 import { LiveJourneys } from './correlate/live-journeys.ts'
 import type { PatternOutcome } from './correlate/outcomes.ts'
 import { type JoinedFlows, joinedFlows } from './correlate/result.ts'
-import type { FinishedJourney } from './correlate/tally.ts'
 import { HoptraceError } from './errors.ts'
-import { Joining } from './joining.ts'
+import { Joining, type RecordWriter } from './joining.ts'
 import type { JourneyReport } from './report/journey-lines.ts'
 import { journeyReports } from './report/journeys.ts'
 import type { FlowReport, Report } from './report/model.ts'
@@ -21,6 +20,10 @@ const TELL_EVERY_MS = 50
 const TELL_SHARE = 5
 /** Flows that are looked at for what one packet of another is told from: the newest ones. */
 const FLOWS_IN_VIEW = 1000
+/** Of very many flows, only those that had a packet since are listed, in ns. */
+const RECENT_NS = 60e9
+/** Flows that are kept for the report: they take 3 kB each, and the report about them more. */
+const MAX_FLOWS = 50_000
 
 /** Whoever watches. Each call may take its time: frames wait in the rings meanwhile, and what is lost there is counted. */
 export interface LiveListener {
@@ -61,110 +64,156 @@ export async function analyzeLive(
   options: LiveOptions = {},
 ): Promise<{ report: Report; fileError: HoptraceError | null }> {
   const { listener, file } = options
-  const tells = listener?.journeys !== undefined
-  const journeys = new LiveJourneys(listener?.maxJourneysAtOnce)
+  const maxTold = listener?.journeys ? listener.maxJourneysAtOnce : 0
   let fileError: HoptraceError | null = null
-  const guarded = (write: () => void) => {
+  const noteFileError = (error: unknown) => {
+    if (!(error instanceof HoptraceError)) throw error
+    fileError ??= error
+    records.stop()
+  }
+  const writer: RecordWriter | null = file
+    ? {
+        add(point, record, packet) {
+          try {
+            file.add(point, record, packet)
+          } catch (error) {
+            noteFileError(error)
+          }
+        },
+      }
+    : null
+  let generation = new Generation(records, writer, maxTold, null)
+  let nextTellMs = 0
+  const flush = () => {
     try {
-      write()
+      file?.flush(records.nowNs())
     } catch (error) {
-      if (!(error instanceof HoptraceError)) throw error
-      fileError ??= error
-      records.stop()
+      noteFileError(error)
     }
   }
-  const writer = file && {
-    add: (...args: Parameters<RotatingFile['add']>) => guarded(() => file.add(...args)),
-  }
-  const joining = new Joining(records, {
-    writer: writer ?? null,
-    onJourney: tells ? (journey) => journeys.noteFinished(journey) : undefined,
-  })
-  const { correlator } = joining
-  const teller = new Teller(joining, records)
-  let nextTellMs = 0
-  let skipped = 0
   const tell = async (isLast: boolean) => {
     const beginMs = performance.now()
-    if (tells) {
-      const points = options.activePoints?.() ?? records.points.map((point) => point.index)
-      const told = journeys.take(correlator, records.nowNs(), points, teller.outcomes)
-      if (told.length > 0 || journeys.skipped > skipped) {
-        const { reports, flowOf } = teller.reports(told)
-        await listener.journeys!(reports, journeys.skipped - skipped, flowOf)
-        skipped = journeys.skipped
-      }
-    }
-    if (!isLast) await listener?.tick?.(teller.view())
+    const points = options.activePoints?.() ?? records.points.map((point) => point.index)
+    const told = maxTold === 0 ? null : generation.take(points)
+    if (told) await listener?.journeys?.(told.reports, told.skipped, told.flowOf)
+    if (!isLast) await listener?.tick?.(generation.view())
     nextTellMs = performance.now() + Math.max(TELL_EVERY_MS, TELL_SHARE * (performance.now() - beginMs))
   }
   for (;;) {
-    const hasMore = joining.takeRecords()
+    const hasMore = generation.joining.takeRecords()
     if (performance.now() >= nextTellMs) {
-      // A quiet line has its journeys leave the window as well.
-      if (!hasMore) correlator.advanceTo(records.settledNs)
-      if (file) guarded(() => file.flush(records.nowNs()))
+      // On a quiet line as well, journeys have to leave the window.
+      if (!hasMore) generation.joining.correlator.advanceTo(records.settledNs)
+      flush()
       await tell(false)
     }
+    if (generation.isFull) generation = new Generation(records, writer, maxTold, generation)
     if (hasMore) await setImmediate()
     else if (records.done) break
     else await records.fill()
   }
-  correlator.finish()
-  if (tells) await tell(true)
-  if (file && fileError === null)
-    await file.finish().catch((error) =>
-      guarded(() => {
-        throw error
-      }),
-    )
-  const report = joining.report(joining.flows())
+  const { joining } = generation
+  joining.correlator.finish()
+  await tell(true)
+  if (file && fileError === null) {
+    await file.finish().catch(noteFileError)
+  }
+  const report = joining.report(joining.flows(), generation.warnings())
   return { report, fileError }
 }
 
-/** Reads flows and packets from the tables while these still grow. */
-class Teller {
-  /** Outcomes by pattern as they stood when packets were told last. */
-  outcomes: ReadonlyMap<number, PatternOutcome> = new Map()
-  readonly #joining: Joining
+/**
+ * The tables of a stretch of the capture. Flows are kept for the report, which can't go on for ever: where there are too
+ * many, a new generation begins, and the flows of the old one are forgotten.
+ */
+class Generation {
+  readonly joining: Joining
   readonly #records: LiveRecords
+  readonly #journeys: LiveJourneys
+  readonly #forgottenFlows: number
+  readonly #forgottenPackets: number
+  /** Outcomes by pattern as they stood when packets were told last. */
+  #outcomes: ReadonlyMap<number, PatternOutcome> = new Map()
+  #skipped = 0
   readonly #ids = new Map<FlowIndex, number>()
   /** Flows up to here have their numbers. */
   #numbered = 0
 
-  constructor(joining: Joining, records: LiveRecords) {
-    this.#joining = joining
+  constructor(
+    records: LiveRecords,
+    writer: RecordWriter | null,
+    maxJourneysAtOnce: number | undefined,
+    before: Generation | null,
+  ) {
     this.#records = records
+    this.#journeys = new LiveJourneys(maxJourneysAtOnce)
+    this.#forgottenFlows = before?.flowCount ?? 0
+    this.#forgottenPackets = before?.packets ?? 0
+    const first = this.#forgottenPackets
+    this.joining = new Joining(records, {
+      // Numbers of packets go on where those of the last generation ended.
+      writer: writer && {
+        add: (point, record, packet) => writer.add(point, record, packet < 0 ? packet : packet + first),
+      },
+      onJourney: maxJourneysAtOnce === 0 ? undefined : (journey) => this.#journeys.noteFinished(journey),
+    })
   }
 
-  reports(told: readonly FinishedJourney[]): {
+  get isFull(): boolean {
+    return this.joining.correlator.flows.count >= MAX_FLOWS
+  }
+
+  /** Flows since the capture began. */
+  get flowCount(): number {
+    const { flows } = this.joining.correlator
+    return this.#forgottenFlows + flows.count - flows.mergedCount
+  }
+
+  /** Packets since the capture began, each counted once. */
+  get packets(): number {
+    return this.#forgottenPackets + this.joining.correlator.window.nextSerial
+  }
+
+  warnings(): string[] {
+    if (this.#forgottenFlows === 0) return []
+    return [
+      `the first ${this.#forgottenFlows} flows are left out here, as there were too many to keep: -w has kept their frames, where it was given`,
+    ]
+  }
+
+  /** What is to be told now, or null. */
+  take(points: readonly PointIndex[]): {
     reports: Iterable<JourneyReport>
+    skipped: number
     flowOf: (id: number) => FlowReport
-  } {
-    const { correlator } = this.#joining
+  } | null {
+    const { correlator } = this.joining
+    const journeys = this.#journeys
+    const told = journeys.take(correlator, this.#records.nowNs(), points, this.#outcomes)
+    const skipped = journeys.skipped - this.#skipped
+    if (told.length === 0 && skipped === 0) return null
+    this.#skipped = journeys.skipped
     const only = new Set<FlowIndex>()
     for (const { direction } of told) only.add(correlator.flows.find(direction) >> 1)
     const joined = this.#joined(only)
-    this.outcomes = joined.outcomes
+    this.#outcomes = joined.outcomes
     const byId = new Map(joined.flows.map((flow) => [flow.id, flow]))
-    return {
-      reports: journeyReports(told, correlator, joined, this.#records.epoch),
-      flowOf: (id) => byId.get(id)!,
-    }
+    const reports = journeyReports(told, correlator, joined, this.#records.epoch)
+    return { reports, skipped, flowOf: (id) => byId.get(id)! }
   }
 
   view(): LiveView {
-    const { correlator } = this.#joining
-    const { flows, window } = correlator
+    const { flows } = this.joining.correlator
     return {
       nowNs: this.#records.nowNs(),
-      packets: window.nextSerial,
-      flowCount: flows.count - flows.mergedCount,
+      packets: this.packets,
+      flowCount: this.flowCount,
       flows: (count) => {
         const lastNs = (flow: FlowIndex) => Math.max(flows.lastNs[2 * flow]!, flows.lastNs[2 * flow + 1]!)
-        const active: FlowIndex[] = []
-        for (let flow = flows.count - 1; flow >= 0 && active.length < FLOWS_IN_VIEW; flow--)
-          if (!flows.isMerged(flow)) active.push(flow)
+        let active: FlowIndex[] = []
+        for (let flow = 0; flow < flows.count; flow++) if (!flows.isMerged(flow)) active.push(flow)
+        const recentNs = this.#records.nowNs() - RECENT_NS
+        if (active.length > FLOWS_IN_VIEW) active = active.filter((flow) => lastNs(flow) >= recentNs)
         active.sort((a, b) => lastNs(b) - lastNs(a))
         return this.#joined(new Set(active.slice(0, count)))
       },
@@ -173,23 +222,19 @@ class Teller {
 
   /** These flows, told from what they and the newest others show. */
   #joined(only: Set<FlowIndex>): JoinedFlows {
-    const { correlator } = this.#joining
-    for (
-      let flow = Math.max(0, correlator.flows.count - FLOWS_IN_VIEW);
-      flow < correlator.flows.count;
-      flow++
-    )
-      only.add(flow)
+    const { correlator } = this.joining
+    const { count } = correlator.flows
+    for (let flow = Math.max(0, count - FLOWS_IN_VIEW); flow < count; flow++) only.add(flow)
     this.#number()
     return joinedFlows(correlator, this.#records.epoch, { only, idOf: (flow) => this.#ids.get(flow) ?? 0 })
   }
 
   /** Numbers flows in the order in which they began, as the report at the end does. */
   #number(): void {
-    const { flows } = this.#joining.correlator
+    const { flows } = this.joining.correlator
     for (; this.#numbered < flows.count; this.#numbered++) {
       const flow = flows.find(2 * this.#numbered) >> 1
-      if (!this.#ids.has(flow)) this.#ids.set(flow, this.#ids.size + 1)
+      if (!this.#ids.has(flow)) this.#ids.set(flow, this.#forgottenFlows + this.#ids.size + 1)
     }
   }
 }

@@ -14,6 +14,7 @@ import { filterExpression } from './option-values.ts'
 import { complain, type Output, standardOutput } from './output.ts'
 import { becomeUser, sudoUser } from './privileges.ts'
 import { byteSize, rotation, timeSpan } from './quantity-values.ts'
+import { Watch } from './watch.ts'
 
 interface CaptureFlags {
   container?: string[]
@@ -94,6 +95,7 @@ async function run(flags: CaptureFlags): Promise<void> {
   const { filter } = flags
   const stdout = standardOutput()
   const records = new LiveRecords()
+  let watch: Watch | null = null
   const points = await LivePoints.open(
     {
       containers: flags.container ?? [],
@@ -109,7 +111,10 @@ async function run(flags: CaptureFlags): Promise<void> {
       promiscuous: flags.promiscuous,
     },
     records,
-    complain,
+    (line) => {
+      if (watch) watch.message = line
+      else complain(line)
+    },
   )
   let file: RotatingFile | null = null
   try {
@@ -122,18 +127,22 @@ async function run(flags: CaptureFlags): Promise<void> {
     endOn(records, flags)
     announce(records, points)
     points.follow()
-    const listener = listenerFor(flags, stdout, {
+    const lineOptions = {
       filter,
       names: points.names,
       count: flags.count ?? Number.POSITIVE_INFINITY,
       onCount: () => records.stop(),
-    })
+    }
+    if (flags.watch)
+      watch = new Watch(records, { ...lineOptions, isMissing: (name) => points.isMissing(name) })
+    const listener = watch?.listener ?? listenerFor(flags, stdout, lineOptions)
     const { report, fileError } = await analyzeLive(records, {
       file,
       listener,
       activePoints: () => points.active(),
     })
     points.close()
+    watch?.close()
     if (fileError) {
       complain(`${fileError.message}; the capture has ended, what was written before can be read`)
       process.exitCode = 2
@@ -150,6 +159,7 @@ async function run(flags: CaptureFlags): Promise<void> {
       await stdout.write(`\n${renderText(selected, { columns: stdout.columns, color: stdout.color })}`)
     await stdout.end()
   } finally {
+    watch?.close()
     points.close()
     file?.close()
     records.close()

@@ -106,6 +106,11 @@ export class LivePoints {
     return [...this.#pointOf].flatMap(([name, point]) => (this.#missing.has(name) ? [] : [point]))
   }
 
+  /** Is the point waiting for its interface to come back? */
+  isMissing(name: string): boolean {
+    return this.#missing.has(name)
+  }
+
   /** What a file says of a point's interface. */
   describe(point: Point): { description: string; hardware?: string; filter?: string } {
     const place = this.#places.get(point.name)

@@ -92,17 +92,7 @@ function containerBranch(container: Container, inFull: boolean, palette: Palette
     if (rules.length > 0) children.push(...renderRules(rules, palette))
     if (namespaces.length > 0) children.push({ lines: namespaceLines(namespaces) })
   }
-  return { lines: [facts, ...wrapped(container.sees, palette)], children, isSetOff: true }
-}
-
-function wrapped(sentence: string, { info }: Palette): string[] {
-  // Word by word: a line's end is never inside of a colour.
-  return [
-    harmless(sentence, 1000)
-      .split(' ')
-      .map((word) => info(word))
-      .join(' '),
-  ]
+  return { lines: [facts, harmless(container.sees, 1000)], children, isSetOff: true }
 }
 
 function modeLine({ mode, sharesNetworkWith, interfaces }: Container): string {

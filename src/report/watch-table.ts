@@ -64,6 +64,7 @@ const MIN_ENDS = 45
 const MIN_ENDS_ON_ONE_LINE = 36
 /** Two long IPv6 addresses with their ports and an arrow. */
 const MAX_ENDS = 97
+const CALM_STEP = 16
 /** On a lower screen each flow gets one line, whatever that leaves out. */
 const TALL_ROWS = 16
 /** On a lower screen the points get one line. */
@@ -187,13 +188,16 @@ function flowLines(view: WatchView, columns: number, height: number, rows: numbe
   const first = firstFlow(view, page.perPage)
   const flows = view.flows.slice(first, first + page.perPage).map(harmlessFlow)
   const texts = flows.map(({ flow }) => endTexts(flow, view.names))
-  const widest = (side: 0 | 1) => Math.max(...texts.map((ends) => displayWidth(ends[side].full)))
-  const width = page.ends - ARROW.length
+  const widest = (side: 0 | 1) => Math.max(0, ...texts.map((ends) => displayWidth(ends[side].full)))
+  // In steps, or each flow that comes or goes would move the columns behind.
+  const needed = Math.ceil((widest(0) + widest(1) + ARROW.length) / CALM_STEP) * CALM_STEP
+  const endsWidth = Math.max(MIN_ENDS_ON_ONE_LINE, Math.min(page.ends, needed))
+  const width = endsWidth - ARROW.length
   const half = Math.floor(width / 2)
   const clientWidth = Math.max(6, Math.min(widest(0), Math.max(half, width - widest(1))))
   const line = (protocol: string, [client, server]: [EndText, EndText], cells: string[]): string => {
     const from = padToWidth(fitEnd(client, clientWidth), clientWidth)
-    const ends = padToWidth(`${from}${ARROW}${fitEnd(server, width - clientWidth)}`, page.ends)
+    const ends = padToWidth(`${from}${ARROW}${fitEnd(server, width - clientWidth)}`, endsWidth)
     return [padToWidth(protocol, PROTOCOL_COLUMNS), ends, ...cells].join(' ')
   }
   const padded = (text: string, { width, alignsRight }: { width: number; alignsRight: boolean }) => {

@@ -164,7 +164,7 @@ export class LiveRecords {
     this.#look()
   }
 
-  /** Ends all captures; what they have seen up to now still comes. */
+  /** Ends all captures; what they have seen up to now still comes, and of none of them what comes later. */
   stop(): void {
     if (this.#stoppedNs < Number.POSITIVE_INFINITY) return
     this.#stoppedNs = this.nowNs()
@@ -228,7 +228,8 @@ export class LiveRecords {
 
   #give(lane: Lane): boolean {
     const { record } = lane.source
-    if (record.timeNs < this.#beginNs && lane.filePoints === null) return false
+    const isOutside = record.timeNs < this.#beginNs || record.timeNs > this.#stoppedNs
+    if (isOutside && lane.filePoints === null) return false
     const index = lane.filePoints ? lane.filePoints.of(record) : lane.point
     this.#frames++
     if (index === NO_POINT) return false
