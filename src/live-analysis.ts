@@ -20,6 +20,8 @@ const TELL_EVERY_MS = 50
 const TELL_SHARE = 5
 /** Flows that are looked at for what one packet of another is told from: the newest ones. */
 const FLOWS_IN_VIEW = 1000
+/** Between two looks at whether it is time to end. */
+const FRAMES_AT_A_TIME = 1 << 16
 /** Of very many flows, only those that had a packet since are listed, in ns. */
 const RECENT_NS = 60e9
 /** Flows that are kept for the report: they take 3 kB each, and the report about them more. */
@@ -120,6 +122,32 @@ export async function analyzeLive(
   }
   const report = joining.report(joining.flows(), generation.warnings())
   return { report, fileError }
+}
+
+/** Only writes, until the records end; `onFrames` is told their number now and then. Joining is left for later. */
+export async function recordLive(
+  records: LiveRecords,
+  file: RotatingFile,
+  onFrames: (frames: number) => void,
+): Promise<HoptraceError | null> {
+  try {
+    for (let frames = 0; ; ) {
+      for (let left = FRAMES_AT_A_TIME; left > 0 && records.advance(); left--) {
+        file.add(records.point, records.record, -1)
+        frames++
+      }
+      file.flush(records.nowNs())
+      onFrames(frames)
+      if (records.done) break
+      await records.fill()
+    }
+    await file.finish()
+    return null
+  } catch (error) {
+    if (!(error instanceof HoptraceError)) throw error
+    records.stop()
+    return error
+  }
 }
 
 /**

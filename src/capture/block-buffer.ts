@@ -4,6 +4,9 @@ const INITIAL_BYTES = 1 << 18
 /** The largest option value whose padding still fits its 16-bit length. */
 const MAX_OPTION_BYTES = 65_532
 
+/** Up to here a loop is faster than a view of a part and a call. */
+const COPIED_BY_HAND_BYTES = 160
+
 const utf8 = new TextEncoder()
 
 /** Blocks one behind the other. Everything between `begin` and `end` is inside one block. */
@@ -58,9 +61,12 @@ export class BlockBuffer {
   padded(source: Uint8Array, start = 0, end: number = source.length): void {
     const size = end - start
     this.reserve(size + 4)
-    this.bytes.set(start === 0 && end === source.length ? source : source.subarray(start, end), this.length)
-    const next = this.length + ((size + 3) & ~3)
-    this.bytes.fill(0, this.length + size, next)
+    const { bytes, length } = this
+    const next = length + ((size + 3) & ~3)
+    if (size <= COPIED_BY_HAND_BYTES) {
+      for (let from = start, to = length; from < end; from++, to++) bytes[to] = source[from]
+    } else bytes.set(source.subarray(start, end), length)
+    for (let to = length + size; to < next; to++) bytes[to] = 0
     this.length = next
   }
 
@@ -82,11 +88,13 @@ export class BlockBuffer {
     this.u32(value)
   }
 
-  u64Option(code: number, value: bigint): void {
+  /** `value` is a whole number below 2^53. */
+  u64Option(code: number, value: number): void {
     this.reserve(12)
     this.u16Pair(code, 8)
-    this.view.setBigUint64(this.length, BigInt.asUintN(64, value), true)
-    this.length += 8
+    const high = Math.floor(value / 4294967296)
+    this.u32(value - high * 4294967296)
+    this.u32(high)
   }
 
   /** opt_endofopt, which is also nrb_record_end. */

@@ -77,8 +77,7 @@ export class JoinedWriter {
   add(point: PointIndex, record: CaptureRecord, packet: number): void {
     try {
       if (point >= this.#described) this.#describe()
-      if (packet < 0) this.#writer.addRecord(point, record)
-      else this.#writer.addRecord(point, record, { packetId: BigInt(packet) })
+      this.#writer.addRecord(point, record, packet)
     } catch (error) {
       throw cannotWrite(this.#path, error)
     }

@@ -19,8 +19,6 @@ export interface WrittenInterface {
 
 /** What can be said of a record beside its bytes. */
 export interface RecordNotes {
-  /** epb_packetid: the same for all sightings of one packet. */
-  readonly packetId?: bigint
   /** epb_dropcount: frames lost between the record before it and this one. */
   readonly dropCount?: number
   readonly comment?: string
@@ -44,6 +42,8 @@ export type WritableRecord = Pick<
 >
 
 const TWO_32 = 4294967296
+/** What an Enhanced Packet Block takes beside its bytes and comment, padding included. */
+const MAX_RECORD_HEAD_BYTES = 96
 const utf8 = new TextEncoder()
 
 /**
@@ -111,21 +111,26 @@ export class PcapngWriter {
     return this.interfaceCount++
   }
 
-  /** Adds a frame as an Enhanced Packet Block. A `CaptureRecord` fits as it is. */
-  addRecord(interfaceIndex: number, record: WritableRecord, notes?: RecordNotes): void {
+  /**
+   * Adds a frame as an Enhanced Packet Block. A `CaptureRecord` fits as it is. `packet` becomes its `epb_packetid`: the
+   * same for all sightings of one packet, -1 for none.
+   */
+  addRecord(interfaceIndex: number, record: WritableRecord, packet = -1, notes?: RecordNotes): void {
     const out = this.filling
+    const { start, end, flags } = record
     out.begin(6)
-    out.reserve(20)
+    // All that is written below but the comment: one look at the room for it is enough.
+    out.reserve(MAX_RECORD_HEAD_BYTES + end - start)
     out.u32(interfaceIndex)
     this.writeTime(record.timeNs)
-    out.u32(record.end - record.start)
+    out.u32(end - start)
     out.u32(record.originalLenBytes)
-    out.padded(record.bytes, record.start, record.end)
-    if (record.flags !== 0 || notes !== undefined) {
-      out.textOption(1, notes?.comment)
-      if (record.flags !== 0) out.u32Option(2, record.flags)
-      if (notes?.dropCount !== undefined) out.u64Option(4, BigInt(notes.dropCount))
-      if (notes?.packetId !== undefined) out.u64Option(5, notes.packetId)
+    out.padded(record.bytes, start, end)
+    if (flags !== 0 || packet >= 0 || notes !== undefined) {
+      if (notes !== undefined) out.textOption(1, notes.comment)
+      if (flags !== 0) out.u32Option(2, flags)
+      if (notes?.dropCount !== undefined) out.u64Option(4, notes.dropCount)
+      if (packet >= 0) out.u64Option(5, packet)
       out.endOptions()
     }
     this.endBlock()
@@ -145,8 +150,8 @@ export class PcapngWriter {
       out.u16Pair(code, 8)
       this.writeTime(timeNs)
     }
-    if (received !== undefined) out.u64Option(4, BigInt(received))
-    if (dropped !== undefined) out.u64Option(5, BigInt(dropped))
+    if (received !== undefined) out.u64Option(4, received)
+    if (dropped !== undefined) out.u64Option(5, dropped)
     out.endOptions()
     this.endBlock()
   }

@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { LiveRecords } from '../capture/live/live-records.ts'
 import { RotatingFile, type Rotation } from '../capture/live/rotating-file.ts'
 import { HoptraceError } from '../errors.ts'
-import { analyzeLive, type LiveListener } from '../live-analysis.ts'
+import { analyzeLive, type LiveListener, recordLive } from '../live-analysis.ts'
 import { type FlowFilter, selectFlows } from '../report/filter.ts'
 import { renderJsonChunks } from '../report/json.ts'
 import { renderText } from '../report/text.ts'
@@ -30,6 +30,7 @@ interface CaptureFlags {
   duration?: number
   count?: number
   write?: string
+  join: boolean
   rotate?: { bytes?: number; everyMs?: number }
   ringSize?: number
   json?: boolean
@@ -71,6 +72,7 @@ export function captureCommand(): Command {
     )
     .option('--bpf <expr>', 'capture only frames that match as they are at each point (pcap-filter)')
     .option('-w, --write <file>', 'write all frames into one pcapng, a point an interface')
+    .option('--no-join', 'with -w: only write, at the least cost; hoptrace analyze joins it later')
     .option('--rotate <size|time>', 'begin a new file at this size or age: 100MB, 10min', rotation)
     .option('--ring-size <files>', 'with --rotate: keep only the newest files', fileCount)
     .option('--duration <time>', 'end after this time: 30s, 10min', timeSpan)
@@ -143,10 +145,7 @@ async function run(flags: CaptureFlags): Promise<void> {
     })
     points.close()
     watch?.close()
-    if (fileError) {
-      complain(`${fileError.message}; the capture has ended, what was written before can be read`)
-      process.exitCode = 2
-    }
+    reportFileError(fileError)
     const selected = selectFlows(report, {
       hosts: [],
       ports: [],
@@ -172,6 +171,10 @@ function check(flags: CaptureFlags): void {
     Boolean,
   )
   if (outputs.length > 1) throw new HoptraceError(`${outputs.join(' and ')} both want stdout: choose one`)
+  if (!flags.join && (flags.write === undefined || outputs.length > 0 || flags.filter))
+    throw new HoptraceError(
+      '--no-join only writes: give it -w, and leave out --json, --ndjson, --watch and --filter',
+    )
   if (flags.rotate && flags.write === undefined)
     throw new HoptraceError('--rotate is about the file that is written: name it with -w')
   if (flags.ringSize !== undefined && flags.rotate === undefined)
@@ -180,6 +183,21 @@ function check(flags: CaptureFlags): void {
     )
   if (flags.write === '-' || flags.write === '/dev/stdout')
     throw new HoptraceError('--write wants a file: stdout has the packets')
+}
+
+function reportFileError(error: HoptraceError | null): void {
+  if (error === null) return
+  complain(`${error.message}; the capture has ended, what was written before can be read`)
+  process.exitCode = 2
+}
+
+/** What a run that only writes has to say at its end. */
+function framesText({ points }: LiveRecords): string[] {
+  const counts = points.map(({ name, packets, captureDrops }) => {
+    const drops = captureDrops === null ? 'drops unknown' : `${captureDrops} dropped`
+    return `${name} ${packets} (${drops})`
+  })
+  return [`frames written: ${counts.join(', ')}`]
 }
 
 async function openFile(

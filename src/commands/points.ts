@@ -18,10 +18,10 @@ const MAX_PID = 2 ** 22
 
 const EXAMPLES = `
 Examples:
-  hoptrace points                            the host and its containers, in short
-  sudo hoptrace points --container web       one in full: cable, bridge, NAT rules, namespaces
-  sudo hoptrace points --pid 4711            the network that a process is in, without Docker
-  sudo hoptrace points --netns blue          a name of ip netns, or a path such as /proc/4711/ns/net
+  hoptrace points                        the host and its containers, in short
+  sudo hoptrace points --container web   one in full, with rules and namespaces
+  sudo hoptrace points --pid 4711        the network of a process, without Docker
+  sudo hoptrace points --netns blue      a name of ip netns, or a path
   hoptrace points --json | jq '.containers[] | {name, mode, sees}'
   DOCKER_HOST=unix:///run/podman/podman.sock hoptrace points`
 

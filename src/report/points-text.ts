@@ -38,7 +38,10 @@ export function renderPoints(topology: Topology, options: PointsOptions): string
     lines: [`host ${palette.heading(cutToWidth(harmless(topology.host.hostname), MAX_NAME_CELLS))}`],
     children: [
       ...hostBranches(topology),
-      ...running.map((container) => containerBranch(container, inFull, palette)),
+      ...running.map((container, i) => {
+        const same = running.slice(0, i).find(({ netns }) => netns !== null && netns === container.netns)
+        return containerBranch(container, inFull, same ?? null, palette)
+      }),
       ...stoppedBranches(containers.filter((container) => !isRunning(container))),
     ],
   }
@@ -74,7 +77,13 @@ function hostBranches({ host, containers }: Topology): Branch[] {
   return branches
 }
 
-function containerBranch(container: Container, inFull: boolean, palette: Palette): Branch {
+/** `same`: one that has the same network, and was shown before. */
+function containerBranch(
+  container: Container,
+  inFull: boolean,
+  same: Container | null,
+  palette: Palette,
+): Branch {
   const { name, image, state, since, pid, mode, interfaces, ports, namespaces, rules } = container
   const title = image === null ? 'namespace' : 'container'
   const facts = joinFacts([
@@ -89,7 +98,8 @@ function containerBranch(container: Container, inFull: boolean, palette: Palette
   ]
   if (ports.length > 0 && mode !== 'container') children.push({ lines: [portsLine(ports)] })
   if (inFull) {
-    if (rules.length > 0) children.push(...renderRules(rules, palette))
+    if (same && rules.length > 0) children.push({ lines: [`rules as those of ${harmless(same.name)}`] })
+    else if (rules.length > 0) children.push(...renderRules(rules, palette))
     if (namespaces.length > 0) children.push({ lines: namespaceLines(namespaces) })
   }
   return { lines: [facts, harmless(container.sees, 1000)], children, isSetOff: true }

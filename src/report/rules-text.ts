@@ -21,14 +21,14 @@ export function renderRules(rules: readonly Rule[], palette: Palette): Branch[] 
 }
 
 function branchOf(rules: readonly Rule[], title: string, palette: Palette): Branch {
-  const shown = rules.filter(acts).slice(0, MAX_RULES)
+  const shown = choose(rules.filter(acts))
   const counters = shown.map(({ packets, bytes }) => [
     packets === null ? '–' : formatCount(packets),
     bytes === null ? '–' : formatBytes(bytes),
   ])
   const widths = [0, 1].map((column) => Math.max(0, ...counters.map((texts) => texts[column].length)))
   const lines: Line[] = shown.map((rule, i) => {
-    const numbers = counters[i].map((text, column) => text.padStart(widths[column])).join(' ')
+    const numbers = counters[i].map((text, column) => text.padStart(widths[column])).join('  ')
     const place = palette.faint(`${rule.family === 'ip' ? '' : `${rule.family} `}${harmless(rule.table)}`)
     const words = harmless(rule.text, 300).split(' ')
     const painted = words.map((word) => paintTarget(word, rule, palette)).join(' ')
@@ -37,8 +37,15 @@ function branchOf(rules: readonly Rule[], title: string, palette: Palette): Bran
   })
   const rest = rules.length - shown.length
   if (rest > 0)
-    lines.push({ text: palette.faint(`${formatCount(rest)} more that only lead there: --json`), hang: 2 })
+    lines.push({ text: palette.faint(`${formatCount(rest)} more that say less: --json has all`), hang: 2 })
   return { lines: [`${title}${palette.faint(' (packets, bytes)')}`, ...lines] }
+}
+
+/** Of too many, those that rewrite, deny or have met packets; in the order in which they stand. */
+function choose(rules: readonly Rule[]): Rule[] {
+  const tells = ({ target, packets }: Rule) => packets || [...REWRITING, ...DENYING].includes(target ?? '')
+  const best = [...rules.filter(tells), ...rules.filter((rule) => !tells(rule))].slice(0, MAX_RULES)
+  return rules.filter((rule) => best.includes(rule))
 }
 
 /** Jumps to other chains and returns from them do nothing to a packet. */

@@ -44,11 +44,7 @@ test('what is written is what is read', async () => {
     ).toBe(0)
     expect(writer.addInterface({ name: 'any', linkType: 113, snapLenBytes: 96 })).toBe(1)
     times.forEach((timeNs, i) => {
-      writer.addRecord(i % 2, record(40 + i, timeNs, i), {
-        packetId: BigInt(i),
-        dropCount: i,
-        comment: `nr ${i}`,
-      })
+      writer.addRecord(i % 2, record(40 + i, timeNs, i), i, { dropCount: i, comment: `nr ${i}` })
     })
     writer.addNames([
       [Uint8Array.of(10, 0, 0, 1), 'web'],
@@ -83,7 +79,7 @@ describe.skipIf(!withTools)('Wireshark reads it', () => {
         hardware: 'nic',
         filter: 'tcp port 80',
       })
-      writer.addRecord(0, record(61, 5, 0x21), { packetId: 77n, dropCount: 2, comment: 'först' })
+      writer.addRecord(0, record(61, 5, 0x21), 77, { dropCount: 2, comment: 'först' })
       writer.addRecord(0, record(62, 6))
       writer.addStatistics(0, { startNs: 5, endNs: 6, received: 9, dropped: 3 })
       writer.addNames([[Uint8Array.of(10, 0, 0, 1), 'web']])

@@ -21,7 +21,7 @@ export interface CapOptions {
   /** Bytes kept of a frame at most, 0 for all. */
   snapLenBytes: number
   bpf: string | undefined
-  /** Memory for frames that were not read yet, once in libpcap and once here, in bytes. */
+  /** Memory for frames that were not read yet, here and (64 MiB at least) in libpcap, in bytes. */
   bufferBytes: number
   /** Runs what it is given inside the network namespace of the interface. */
   enter: Enter
