@@ -4,9 +4,6 @@ const INITIAL_BYTES = 1 << 18
 /** The largest option value whose padding still fits its 16-bit length. */
 const MAX_OPTION_BYTES = 65_532
 
-/** Up to here a loop is faster than a view of a part and a call. */
-const COPIED_BY_HAND_BYTES = 160
-
 const utf8 = new TextEncoder()
 
 /** Blocks one behind the other. Everything between `begin` and `end` is inside one block. */
@@ -63,9 +60,8 @@ export class BlockBuffer {
     this.reserve(size + 4)
     const { bytes, length } = this
     const next = length + ((size + 3) & ~3)
-    if (size <= COPIED_BY_HAND_BYTES) {
-      for (let from = start, to = length; from < end; from++, to++) bytes[to] = source[from]
-    } else bytes.set(source.subarray(start, end), length)
+    // A view and a call cost less than a loop over even a small frame.
+    bytes.set(source.subarray(start, end), length)
     for (let to = length + size; to < next; to++) bytes[to] = 0
     this.length = next
   }

@@ -135,6 +135,15 @@ async function run(flags: CaptureFlags): Promise<void> {
       count: flags.count ?? Number.POSITIVE_INFINITY,
       onCount: () => records.stop(),
     }
+    if (!flags.join && file !== null) {
+      const error = await recordLive(records, file, (frames) => {
+        if (frames >= lineOptions.count) records.stop()
+      })
+      points.close()
+      reportFileError(error)
+      complain(framesText(records))
+      return
+    }
     if (flags.watch)
       watch = new Watch(records, { ...lineOptions, isMissing: (name) => points.isMissing(name) })
     const listener = watch?.listener ?? listenerFor(flags, stdout, lineOptions)
@@ -192,12 +201,12 @@ function reportFileError(error: HoptraceError | null): void {
 }
 
 /** What a run that only writes has to say at its end. */
-function framesText({ points }: LiveRecords): string[] {
+function framesText({ points }: LiveRecords): string {
   const counts = points.map(({ name, packets, captureDrops }) => {
     const drops = captureDrops === null ? 'drops unknown' : `${captureDrops} dropped`
     return `${name} ${packets} (${drops})`
   })
-  return [`frames written: ${counts.join(', ')}`]
+  return `frames written: ${counts.join(', ')}`
 }
 
 async function openFile(
