@@ -24,6 +24,8 @@ const RECORDS_AT_A_TIME = 1 << 15
 export interface RecordStream {
   readonly epoch: Epoch
   readonly points: readonly Point[]
+  /** Address → name. */
+  readonly names: ReadonlyMap<string, string>
   readonly warnings: readonly string[]
   readonly damages: readonly CaptureDamage[]
   readonly failures: readonly InputFailure[]
@@ -112,6 +114,7 @@ export class Joining {
         point: points[point]!.name,
         packets,
       })),
+      ...(records.names.size > 0 ? { names: Object.fromEntries(records.names) } : {}),
       warnings: [
         ...warnings,
         // Files that broke off are among the findings.

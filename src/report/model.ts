@@ -55,6 +55,8 @@ export interface Report {
   flows: FlowReport[]
   findings: FindingReport[]
   notJoined: NotJoinedReport[]
+  /** Address → name of its container, network or host, as far as the capture tells. */
+  names?: Record<string, string>
   /** Damaged or odd input, one line each, with file and byte offset. */
   warnings: string[]
 }

@@ -5,6 +5,7 @@ import { renderFlowTable } from './flow-table.ts'
 import { groupBy } from './grouping.ts'
 import { harmless } from './harmless.ts'
 import type { FlowReport, Report } from './model.ts'
+import { renderNames } from './names-text.ts'
 import { paletteFor } from './palette.ts'
 import { renderPathLines } from './path-line.ts'
 import { formatCount, formatCounted, formatDurationNs, isNumeral } from './quantities.ts'
@@ -47,6 +48,7 @@ export function renderText(report: Report, options: TextOptions): string {
   const lines = [
     cutToWidth(summaryOf(report), columns),
     ...section('Path', '', path.lines),
+    ...section('Names', '', renderNames(report, columns)),
     ...section('Flows', protocolCounts(flows), table),
     ...section('Findings', renderFindingCounts(findings), renderFindings(findings, columns, palette)),
     ...section('Not joined', '', renderUnjoined(report, columns, palette)),

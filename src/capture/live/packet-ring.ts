@@ -245,7 +245,7 @@ export class PacketRing implements LiveSource {
     this.#left = 0
     this.record.bytes = new Uint8Array(0)
     this.#calls.munmap(this.#address, this.#blocks * BLOCK_BYTES)
-    closeSync(this.fd)
+    this.#calls.closeInBackground(this.fd)
   }
 
   #statusOf(block: number): number {

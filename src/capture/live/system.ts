@@ -31,6 +31,8 @@ export interface Calls {
   /** 0 where there is no such interface in the current namespace. */
   ifNameToIndex(name: string): number
   eventfd(): number
+  /** Closes on another thread: a packet socket takes the kernel 0.1 s. */
+  closeInBackground(fd: number): void
   /** Puts memory that does not move where the system can find it; never freed. */
   allocate(lenBytes: number): { address: Address; memory: ArrayBuffer }
   /** Waits on another thread, `count` times `struct pollfd` at `fds`; the number of those with events. */
@@ -89,6 +91,7 @@ function load(): Calls {
     'void *mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)',
   )
   const munmap = checked('munmap', 'int munmap(void *address, size_t length)')
+  const close = libc.func('int close(int fd)')
   const poll = libc.func('int poll(void *fds, unsigned long count, int timeout)')
   return {
     socket: (domain, type, protocol) => socket(domain, type, protocol),
@@ -98,6 +101,7 @@ function load(): Calls {
     getsockopt: (fd, level, option, into) => void getsockopt(fd, level, option, into, [into.length]),
     setns: (fd, type) => void setns(fd, type),
     eventfd: () => eventfd(0, EFD_NONBLOCK_CLOEXEC),
+    closeInBackground: (fd) => close.async(fd, () => {}),
     ifNameToIndex: (name) => ifNameToIndex(name),
     mmap(fd, lenBytes) {
       const address = mmap(null, lenBytes, PROT_READ_WRITE, MAP_SHARED, fd, 0) as Address
