@@ -5,6 +5,7 @@ import { dnsQuestionName } from '../decode/dns.ts'
 import { type Headers, TcpFlag } from '../decode/headers.ts'
 import { AddressTable } from './addresses.ts'
 import { Coverage } from './coverage.ts'
+import { EncapsulationTable } from './encapsulations.ts'
 import { type DirectionIndex, FlowTable, Seen } from './flows.ts'
 import { IcmpErrors } from './icmp-errors.ts'
 import { Identity, Protocol } from './identity.ts'
@@ -39,6 +40,7 @@ export interface CorrelatorOptions {
 export class Correlator {
   readonly points: readonly Point[]
   readonly addresses = new AddressTable()
+  readonly encapsulations = new EncapsulationTable(this.addresses)
   readonly legs = new LegTable()
   readonly patterns = new PatternTable()
   readonly flows = new FlowTable(this.legs, this.patterns)
@@ -49,7 +51,7 @@ export class Correlator {
   /** DNS question names by direction, for display. */
   readonly names = new Map<DirectionIndex, string[]>()
   readonly #identity = new Identity()
-  readonly #legFinder = new LegFinder(this.addresses, this.legs, this.flows)
+  readonly #legFinder = new LegFinder(this.addresses, this.encapsulations, this.legs, this.flows)
   readonly #matcher: Matcher
   /** How long a journey waits for further sightings, in ns. */
   readonly windowNs: number
@@ -70,19 +72,28 @@ export class Correlator {
     this.#coverage = new Coverage(points)
     this.#tally = new Tally(this, this.#coverage, options.onJourney)
     this.#matcher = new Matcher(this.legs, this.flows, this.window, this.#identity, this.windowNs)
-    this.icmpErrors = new IcmpErrors(this.addresses, this.legs, this.flows, this.window)
+    this.icmpErrors = new IcmpErrors(this.addresses, this.encapsulations, this.legs, this.flows, this.window)
   }
 
   /**
-   * Joins one record. `headers` must have been decoded from it. Returns the serial number of the journey that it
+   * Joins one record. `frame` must have been decoded from it; of a packet in a tunnel, the innermost headers count. Returns the serial number of the journey that it
    * belongs to (from 0), or -1 where it takes no part (counted in `notJoined`).
    */
-  add(point: PointIndex, record: CaptureRecord, headers: Headers): number {
+  add(point: PointIndex, record: CaptureRecord, frame: Headers): number {
+    let headers = frame
+    let encapsulation = 0
+    while (headers.hasInner && isPacket(headers.inner)) {
+      const entered = this.encapsulations.intern(headers, encapsulation)
+      if (entered < 0) break
+      encapsulation = entered
+      headers = headers.inner
+    }
     const timeNs = record.timeNs
     this.#coverage.note(point, timeNs)
     this.advanceTo(timeNs)
     if (headers.hasQuoted) {
-      if (!this.icmpErrors.add(point, record.frame, headers)) this.notJoined.add('icmp-error', point)
+      if (!this.icmpErrors.add(point, record.frame, headers, encapsulation))
+        this.notJoined.add('icmp-error', point)
       return -1
     }
     const reason = reasonNotJoined(headers)
@@ -91,12 +102,12 @@ export class Correlator {
       return -1
     }
     while (this.window.isFull) this.#forceOldest()
-    let leg = this.#legFinder.legOf(point, headers, timeNs)
+    let leg = this.#legFinder.legOf(point, headers, timeNs, encapsulation)
     this.#identity.of(headers)
     let matched = this.#matcher.match(leg, headers, timeNs)
     if (matched === Match.NewMapping) {
       this.#legFinder.forget(leg)
-      leg = this.#legFinder.legOf(point, headers, timeNs)
+      leg = this.#legFinder.legOf(point, headers, timeNs, encapsulation)
       matched = this.#matcher.match(leg, headers, timeNs)
     }
     this.legs.lastNs[leg] = timeNs
@@ -265,4 +276,9 @@ export class Correlator {
     names.push(name)
     this.#nameCount++
   }
+}
+
+/** Is there something to follow inside of the tunnel, or to say why not? */
+function isPacket(inner: Headers): boolean {
+  return inner.ipVersion !== 0 || inner.isArp
 }

@@ -148,6 +148,7 @@ export class FlowReader {
     const { legs } = this.#correlator
     return {
       point: this.#pointName(legs.point[leg]!),
+      ...this.encapsulation(leg),
       src: { ip: this.address(legs.source[leg]!), port: legs.sourcePort(leg) },
       dst: { ip: this.address(legs.destination[leg]!), port: legs.destinationPort(leg) },
       ttl: legs.ttl[leg]!,
@@ -219,6 +220,21 @@ export class FlowReader {
 
   #pointName(point: PointIndex): string {
     return this.#correlator.points[point]!.name
+  }
+
+  /** The tunnels of a leg as a station and a sighting have them. */
+  encapsulation(leg: LegIndex): Pick<Station, 'encapsulation'> {
+    const { legs, encapsulations } = this.#correlator
+    const index = legs.encapsulation(leg)
+    if (index === 0) return {}
+    return {
+      encapsulation: encapsulations.nest(index).map(({ kind, id, source, destination }) => ({
+        kind,
+        id,
+        src: this.address(source),
+        dst: this.address(destination),
+      })),
+    }
   }
 
   address(address: AddressIndex): string {

@@ -4,6 +4,7 @@ import type { PointIndex } from '../capture/record.ts'
 import type { Headers } from '../decode/headers.ts'
 import { isIcmpError } from '../decode/icmp.ts'
 import type { AddressIndex, AddressTable } from './addresses.ts'
+import type { EncapsulationIndex, EncapsulationTable } from './encapsulations.ts'
 import type { DirectionIndex, FlowTable } from './flows.ts'
 import { Protocol } from './identity.ts'
 import type { LegTable } from './legs.ts'
@@ -34,26 +35,36 @@ export class IcmpErrors {
   readonly all: IcmpErrorGroup[] = []
   readonly #groups = new Map<DirectionIndex, IcmpErrorGroup[]>()
   readonly #addresses: AddressTable
+  readonly #encapsulations: EncapsulationTable
   readonly #legs: LegTable
   readonly #flows: FlowTable
   readonly #window: JourneyWindow
 
-  constructor(addresses: AddressTable, legs: LegTable, flows: FlowTable, window: JourneyWindow) {
+  constructor(
+    addresses: AddressTable,
+    encapsulations: EncapsulationTable,
+    legs: LegTable,
+    flows: FlowTable,
+    window: JourneyWindow,
+  ) {
     this.#addresses = addresses
+    this.#encapsulations = encapsulations
     this.#legs = legs
     this.#flows = flows
     this.#window = window
   }
 
   /** Takes an error with a quoted packet. False where the quote belongs to no flow that was seen at this point. */
-  add(point: PointIndex, frame: number, headers: Headers): boolean {
+  add(point: PointIndex, frame: number, headers: Headers, encapsulation: EncapsulationIndex): boolean {
     const { quoted } = headers
     if (!isIcmpError(headers.ipVersion, headers.icmpType) || quoted.ipVersion === 0 || !quoted.hasTransport)
       return false
     const source = this.#addresses.intern(quoted.bytes, quoted.srcOffset, quoted.ipVersion)
     const destination = this.#addresses.intern(quoted.bytes, quoted.dstOffset, quoted.ipVersion)
     const ports = ((quoted.srcPort << 16) | quoted.dstPort) >>> 0
-    const leg = this.#legs.find(point, quoted.protocol, source, destination, ports)
+    // The packet went the other way through the same tunnels.
+    const back = this.#encapsulations.turned(encapsulation)
+    const leg = back < 0 ? -1 : this.#legs.find(point, quoted.protocol, source, destination, ports, back << 1)
     if (leg < 0) return false
     const direction = this.#flows.find(this.#legs.direction[leg]!)
     const from = this.#addresses.intern(headers.bytes, headers.srcOffset, headers.ipVersion)

@@ -6,9 +6,20 @@ export interface Endpoint {
   port: number
 }
 
+/** A tunnel around a packet: the addresses of its outer header, in the direction of the packet. */
+export interface Encapsulation {
+  kind: 'vxlan' | 'geneve' | 'gre' | 'ipip' | 'gtpu'
+  /** VNI of VXLAN and Geneve, key of GRE, TEID of GTP-U, else 0. */
+  id: number
+  src: string
+  dst: string
+}
+
 /** One station of a flow's direction: a point and how the packet looks there. A point may stand twice (hairpin). */
 export interface Station {
   point: string
+  /** The tunnels that the packet is inside of here, outermost first; nothing where it is in none. */
+  encapsulation?: Encapsulation[]
   src: Endpoint
   dst: Endpoint
   ttl: number

@@ -5,6 +5,7 @@ import { i32 } from '../decode/big-endian.ts'
 import { type Headers, TcpFlag } from '../decode/headers.ts'
 import type { AddressTable } from './addresses.ts'
 import { finish, mix } from './columns.ts'
+import type { EncapsulationIndex, EncapsulationTable } from './encapsulations.ts'
 import type { FlowTable } from './flows.ts'
 import { Protocol } from './identity.ts'
 import type { LegIndex, LegTable } from './legs.ts'
@@ -16,12 +17,14 @@ const RECENT_WORDS = 8
 
 export class LegFinder {
   readonly #addresses: AddressTable
+  readonly #encapsulations: EncapsulationTable
   readonly #legs: LegTable
   readonly #flows: FlowTable
   readonly #recent = new Int32Array(RECENT_LEGS * RECENT_WORDS).fill(-1)
 
-  constructor(addresses: AddressTable, legs: LegTable, flows: FlowTable) {
+  constructor(addresses: AddressTable, encapsulations: EncapsulationTable, legs: LegTable, flows: FlowTable) {
     this.#addresses = addresses
+    this.#encapsulations = encapsulations
     this.#legs = legs
     this.#flows = flows
   }
@@ -30,13 +33,13 @@ export class LegFinder {
    * The leg of a packet. IPv4 legs that were asked for lately are found by their raw header words in `#recent`, a
    * direct-mapped cache: one line of memory instead of one for each of a leg's columns.
    */
-  legOf(point: PointIndex, headers: Headers, timeNs: number): LegIndex {
-    if (headers.ipVersion !== 4) return this.#findLeg(point, headers, timeNs)
+  legOf(point: PointIndex, headers: Headers, timeNs: number, encapsulation: EncapsulationIndex): LegIndex {
+    if (headers.ipVersion !== 4) return this.#findLeg(point, headers, timeNs, encapsulation)
     const { bytes, srcOffset, dstOffset } = headers
     const source = i32(bytes, srcOffset)
     const destination = i32(bytes, dstOffset)
     const ports = headers.hasTransport ? (headers.srcPort << 16) | headers.dstPort : 0
-    const where = (point << 8) | headers.protocol
+    const where = (encapsulation << 18) | (point << 8) | headers.protocol
     const at = (finish(mix(mix(mix(where, source), destination), ports)) % RECENT_LEGS) * RECENT_WORDS
     const recent = this.#recent
     if (
@@ -49,7 +52,7 @@ export class LegFinder {
       const isSyn = headers.protocol === Protocol.Tcp && (headers.tcpFlags & TcpFlag.Syn) !== 0
       if (!isSyn && !this.#isReused(leg, false, headers, timeNs)) return leg
     }
-    const leg = this.#findLeg(point, headers, timeNs)
+    const leg = this.#findLeg(point, headers, timeNs, encapsulation)
     recent[at] = source
     recent[at + 1] = destination
     recent[at + 2] = ports
@@ -58,26 +61,31 @@ export class LegFinder {
     return leg
   }
 
-  #findLeg(point: PointIndex, headers: Headers, timeNs: number): LegIndex {
+  #findLeg(point: PointIndex, headers: Headers, timeNs: number, encapsulation: EncapsulationIndex): LegIndex {
     const addresses = this.#addresses
     const legs = this.#legs
     const source = addresses.intern(headers.bytes, headers.srcOffset, headers.ipVersion)
     const destination = addresses.intern(headers.bytes, headers.dstOffset, headers.ipVersion)
     const ports = headers.hasTransport ? ((headers.srcPort << 16) | headers.dstPort) >>> 0 : 0
-    const leg = legs.find(point, headers.protocol, source, destination, ports)
+    const leg = legs.find(point, headers.protocol, source, destination, ports, encapsulation << 1)
     const isSyn = headers.protocol === Protocol.Tcp && (headers.tcpFlags & TcpFlag.Syn) !== 0
     if (leg >= 0 && !this.#isReused(leg, isSyn, headers, timeNs)) {
       if (isSyn) this.#noteIsn(leg, headers)
       return leg
     }
-    const fresh = legs.add(point, headers.protocol, source, destination, ports)
-    let mirror = legs.find(
-      point,
-      headers.protocol,
-      destination,
-      source,
-      ((ports << 16) | (ports >>> 16)) >>> 0,
-    )
+    const fresh = legs.add(point, headers.protocol, source, destination, ports, encapsulation << 1)
+    const back = this.#encapsulations.turned(encapsulation)
+    let mirror =
+      back < 0
+        ? -1
+        : legs.find(
+            point,
+            headers.protocol,
+            destination,
+            source,
+            ((ports << 16) | (ports >>> 16)) >>> 0,
+            back << 1,
+          )
     if (mirror === fresh) mirror = -1
     if (mirror >= 0 && leg >= 0 && !legs.stale[leg]) {
       // The tuple begins anew with this packet: what comes back belongs to the new conversation too.
@@ -143,10 +151,11 @@ export class LegFinder {
     const point = legs.point[leg]!
     const source = legs.source[leg]!
     const destination = legs.destination[leg]!
-    let second = legs.find(point, legs.protocol[leg]!, source, destination, legs.ports[leg]!, 1)
+    const variant = legs.variant[leg]! | 1
+    let second = legs.find(point, legs.protocol[leg]!, source, destination, legs.ports[leg]!, variant)
     const direction = this.#flows.find(legs.direction[leg]!)
     if (second < 0 || this.#flows.find(legs.direction[second]!) !== direction) {
-      second = legs.add(point, legs.protocol[leg]!, source, destination, legs.ports[leg]!, 1)
+      second = legs.add(point, legs.protocol[leg]!, source, destination, legs.ports[leg]!, variant)
       this.#flows.join(second, direction)
     }
     legs.lastNs[second] = timeNs

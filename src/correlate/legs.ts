@@ -3,6 +3,7 @@
 import type { PointIndex } from '../capture/record.ts'
 import type { AddressIndex } from './addresses.ts'
 import { finish, grown, mix } from './columns.ts'
+import type { EncapsulationIndex } from './encapsulations.ts'
 
 /** Index of a leg in its `LegTable`. */
 export type LegIndex = number
@@ -10,14 +11,14 @@ export type LegIndex = number
 /**
  * All legs of a run, in columns. A tuple that is used again by another connection gets a new leg; the old one stays
  * as it was, only the look-up forgets it. A packet that passes one point twice with the same tuple (a router seen
- * through `-i any`) has a leg for each visit.
+ * through `-i any`) has a leg for each visit, and one for each nest of tunnels that it is seen in.
  */
 export class LegTable {
   count = 0
   point = new Uint16Array(64)
   protocol = new Uint8Array(64)
-  /** 0 for the first time that a packet passes the point with this tuple, 1 for the second. */
-  visit = new Uint8Array(64)
+  /** 1 for the second time that a packet passes the point with this tuple; in the bits above, its `EncapsulationIndex`. */
+  variant = new Uint16Array(64)
   source: Uint32Array<ArrayBuffer> = new Uint32Array(64)
   destination: Uint32Array<ArrayBuffer> = new Uint32Array(64)
   /** Source port in the upper half, destination port in the lower. */
@@ -71,10 +72,10 @@ export class LegTable {
     source: AddressIndex,
     destination: AddressIndex,
     ports: number,
-    visit = 0,
+    variant = 0,
   ): LegIndex {
-    const hash = this.#hashOf(point, protocol, source, destination, ports, visit)
-    const slot = this.#slotOf(hash, point, protocol, source, destination, ports, visit)
+    const hash = this.#hashOf(point, protocol, source, destination, ports, variant)
+    const slot = this.#slotOf(hash, point, protocol, source, destination, ports, variant)
     return this.#slots[slot]!
   }
 
@@ -85,13 +86,13 @@ export class LegTable {
     source: AddressIndex,
     destination: AddressIndex,
     ports: number,
-    visit = 0,
+    variant = 0,
   ): LegIndex {
     const leg = this.count++
     if (leg === this.point.length) this.#grow(2 * leg)
     this.point[leg] = point
     this.protocol[leg] = protocol
-    this.visit[leg] = visit
+    this.variant[leg] = variant
     this.source[leg] = source
     this.destination[leg] = destination
     this.ports[leg] = ports
@@ -101,9 +102,9 @@ export class LegTable {
     this.sibling[leg] = -1
     this.station[leg] = 255
     this.usualDelayNs[leg] = Number.NaN
-    const hash = this.#hashOf(point, protocol, source, destination, ports, visit)
+    const hash = this.#hashOf(point, protocol, source, destination, ports, variant)
     this.#hash[leg] = hash
-    const slot = this.#slotOf(hash, point, protocol, source, destination, ports, visit)
+    const slot = this.#slotOf(hash, point, protocol, source, destination, ports, variant)
     if (this.#slots[slot]! < 0) this.#used++
     this.#slots[slot] = leg
     if (2 * this.#used > this.#slots.length) this.#rehash()
@@ -116,6 +117,11 @@ export class LegTable {
 
   destinationPort(leg: LegIndex): number {
     return this.ports[leg]! & 0xffff
+  }
+
+  /** The tunnels that packets are inside of here. */
+  encapsulation(leg: LegIndex): EncapsulationIndex {
+    return this.variant[leg]! >>> 1
   }
 
   /** How many of source, destination, source port and destination port are the same: 0–4. */
@@ -145,10 +151,10 @@ export class LegTable {
     source: number,
     destination: number,
     ports: number,
-    visit: number,
+    variant: number,
   ): number {
     return finish(
-      mix(mix(mix(mix(this.#seed, (point << 16) | (visit << 8) | protocol), source), destination), ports),
+      mix(mix(mix(mix(this.#seed, (point << 16) ^ (variant << 8) ^ protocol), source), destination), ports),
     )
   }
 
@@ -159,7 +165,7 @@ export class LegTable {
     source: number,
     destination: number,
     ports: number,
-    visit: number,
+    variant: number,
   ): number {
     let slot = hash & this.#mask
     for (;;) {
@@ -171,7 +177,7 @@ export class LegTable {
           this.destination[leg] === destination &&
           this.point[leg] === point &&
           this.protocol[leg] === protocol &&
-          this.visit[leg] === visit)
+          this.variant[leg] === variant)
       )
         return slot
       slot = (slot + 1) & this.#mask
@@ -193,7 +199,7 @@ export class LegTable {
   #grow(capacity: number): void {
     this.point = grown(this.point, capacity)
     this.protocol = grown(this.protocol, capacity)
-    this.visit = grown(this.visit, capacity)
+    this.variant = grown(this.variant, capacity)
     this.source = grown(this.source, capacity)
     this.destination = grown(this.destination, capacity)
     this.ports = grown(this.ports, capacity)

@@ -5,7 +5,7 @@ import type { AddressIndex } from './addresses.ts'
 import type { Correlator } from './correlator.ts'
 import { FlowReader, type Ways } from './flow-reader.ts'
 import type { DirectionIndex, FlowIndex } from './flows.ts'
-import type { DirectionName, JoinedFlow } from './joined-flow.ts'
+import type { DirectionName, JoinedFlow, Station } from './joined-flow.ts'
 import type { LegIndex } from './legs.ts'
 import { NextHops } from './next-hops.ts'
 import { asInTheRun, asStated, legsAlongTheWays, orderPoints } from './order.ts'
@@ -31,6 +31,8 @@ export interface JoinedFlows {
   places: Uint8Array
   /** An address as text. */
   address(address: AddressIndex): string
+  /** The tunnels that packets are inside of on a leg. */
+  encapsulation(leg: LegIndex): Pick<Station, 'encapsulation'>
   /** Number (`id`) of the flow and name of the direction that a direction belongs to. */
   locate(direction: DirectionIndex): { flow: number; direction: DirectionName } | null
 }
@@ -89,6 +91,7 @@ export function joinedFlows(correlator: Correlator, epoch: Epoch, options: JoinO
     path: order.points,
     outcomes: reader.outcomes,
     address: (address) => reader.address(address),
+    encapsulation: (leg) => reader.encapsulation(leg),
     locate(direction) {
       const root = flows.find(direction)
       const id = numbers.get(root >> 1)

@@ -6,8 +6,9 @@
 import { LinkType } from '../capture/link-types.ts'
 import { decodeArp } from './arp.ts'
 import { decodeEthernet } from './ethernet.ts'
-import { decodeGeneve, GENEVE_PORT } from './geneve.ts'
+import { decodeGeneve } from './geneve.ts'
 import { decodeGre } from './gre.ts'
+import { decodeGtpu } from './gtpu.ts'
 import type { Headers } from './headers.ts'
 import { isIcmpError } from './icmp.ts'
 import { decodeIp } from './ip.ts'
@@ -15,10 +16,17 @@ import { decodeLinuxSll, decodeLinuxSll2 } from './linux-cooked.ts'
 import { decodeLoopback } from './loopback.ts'
 import { EtherType, IpProtocol } from './numbers.ts'
 import { decodeQuote } from './quote.ts'
-import { decodeVxlan, VXLAN_PORTS } from './vxlan.ts'
+import type { UdpTunnel } from './udp-tunnels.ts'
+import { decodeVxlan } from './vxlan.ts'
 
 /** How many packets inside of each other are decoded; deeper tunnels stay closed. */
 const MAX_DEPTH = 4
+
+const UDP_TUNNEL_DECODERS: Readonly<Record<UdpTunnel, typeof decodeVxlan>> = {
+  vxlan: decodeVxlan,
+  geneve: decodeGeneve,
+  gtpu: decodeGtpu,
+}
 
 /**
  * Refills `out` from the captured frame `bytes[start..end)`, which was `originalLenBytes` long on the wire;
@@ -95,9 +103,9 @@ function decodeEnclosed(bytes: Uint8Array, start: number, out: Headers, depth: n
 
 function decodeUdpTunnel(bytes: Uint8Array, start: number, out: Headers, depth: number): void {
   const end = Math.min(out.end, out.packetEnd)
-  let inner = -1
-  if (VXLAN_PORTS.includes(out.dstPort)) inner = decodeVxlan(bytes, start, end, out)
-  else if (out.dstPort === GENEVE_PORT) inner = decodeGeneve(bytes, start, end, out)
+  const kind = out.tunnelPorts.get(out.dstPort)
+  if (kind === undefined) return
+  const inner = UDP_TUNNEL_DECODERS[kind](bytes, start, end, out)
   if (inner >= 0) decodeInner(bytes, inner, end, out, depth)
 }
 
@@ -130,6 +138,7 @@ function decodeInner(bytes: Uint8Array, start: number, end: number, out: Headers
   }
   const inner = out.inner
   out.hasInner = true
+  inner.tunnelPorts = out.tunnelPorts
   inner.begin(bytes, out.start, end, out.packetEnd)
   let at = start
   if (type === EtherType.Ethernet) at = decodeEthernet(bytes, start, end, inner)

@@ -3,8 +3,6 @@
 import { u16, u24 } from './big-endian.ts'
 import type { Headers } from './headers.ts'
 
-export const GENEVE_PORT = 6081
-
 const MIN_LEN = 8
 const PROTOCOL = 2
 const VNI = 4

@@ -3,6 +3,8 @@
  * copies.
  */
 
+import { type UdpTunnel, USUAL_TUNNEL_PORTS } from './udp-tunnels.ts'
+
 /** A layer that decoding can reach or stop in. */
 export const LAYERS = [
   'none',
@@ -24,6 +26,7 @@ export const LAYERS = [
   'gre',
   'vxlan',
   'geneve',
+  'gtpu',
   'unknown-link-type',
 ] as const
 export type Layer = (typeof LAYERS)[number]
@@ -181,10 +184,13 @@ export class Headers {
   /** The header that an ICMP error quotes is in `quoted`. */
   hasQuoted = false
 
+  /** UDP destination ports of tunnels: set once, not touched by decoding. */
+  tunnelPorts: ReadonlyMap<number, UdpTunnel> = USUAL_TUNNEL_PORTS
+
   // Tunnels: the outer headers stay in this object, the inner packet is in `inner`
   /** Which tunnel's header follows, or 'none'. */
-  tunnel: 'none' | 'vxlan' | 'geneve' | 'gre' | 'ipip' = 'none'
-  /** VXLAN/Geneve VNI, GRE key, or 0. */
+  tunnel: 'none' | 'vxlan' | 'geneve' | 'gre' | 'ipip' | 'gtpu' = 'none'
+  /** VXLAN/Geneve VNI, GRE key, GTP-U TEID, or 0. */
   tunnelId = 0
   /** EtherType of what the tunnel carries, whether or not it was decoded into `inner`; 0x6558 is Ethernet. */
   tunnelProtocol = 0

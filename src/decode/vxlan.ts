@@ -4,9 +4,6 @@ import { u24 } from './big-endian.ts'
 import type { Headers } from './headers.ts'
 import { EtherType } from './numbers.ts'
 
-/** The assigned port, and the one that Linux and flannel use where they are not told otherwise. */
-export const VXLAN_PORTS: readonly number[] = [4789, 8472]
-
 const HEADER_LEN = 8
 const VNI = 4
 const VNI_IS_VALID = 0x08

@@ -60,7 +60,7 @@ function pointFindings(point: Point, observations: Observations): Finding[] {
       finding(
         'encapsulated',
         null,
-        `${packets} packets at ${name} travel inside ${tunnel}; the outer headers are joined`,
+        `${packets} packets at ${name} travel inside ${tunnel}: followed by what is inside`,
         {
           point: name,
           tunnel,

@@ -1,7 +1,7 @@
 /** Journeys as lines of JSON, for `--journeys`: one packet and all its sightings a line. */
 
 import { harmlessJson } from './harmless.ts'
-import type { DirectionName, Endpoint } from './model.ts'
+import type { DirectionName, Encapsulation, Endpoint } from './model.ts'
 
 /** One packet at one point. */
 export interface SightingReport {
@@ -13,6 +13,8 @@ export interface SightingReport {
   ttl: number
   src: Endpoint
   dst: Endpoint
+  /** The tunnels that the packet is inside of, outermost first; nothing where it is in none. */
+  encapsulation?: Encapsulation[]
 }
 
 export type JourneyOutcome = 'delivered' | 'lost' | 'answered' | 'unseen' | 'ambiguous'

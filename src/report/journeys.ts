@@ -80,6 +80,7 @@ function sightings(
       ttl: journey.ttl[i]!,
       src: { ip: joined.address(legs.source[leg]!), port: legs.sourcePort(leg) },
       dst: { ip: joined.address(legs.destination[leg]!), port: legs.destinationPort(leg) },
+      ...joined.encapsulation(leg),
     })
   }
   return list

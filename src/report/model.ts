@@ -14,7 +14,7 @@ export type { Severity } from '../diagnose/finding.ts'
 /** As `Finding`, with any code that the contract may get. */
 export type FindingReport = Omit<Finding, 'code'> & { code: string }
 
-export type { DirectionName, Endpoint, FlowState, Station } from '../correlate/joined-flow.ts'
+export type { DirectionName, Encapsulation, Endpoint, FlowState, Station } from '../correlate/joined-flow.ts'
 export type DirectionReport = FlowDirection
 export type TranslationReport = Translation
 export type LossReport = Loss

@@ -1,6 +1,7 @@
 /** Journeys for people, for `--packets`: one line a packet, with the TTL and rewrites where they happen. */
 
 import { stripVTControlCharacters } from 'node:util'
+import { tunnelTexts } from './encapsulation.ts'
 import { renderEndpoint, sameEndpoint } from './endpoint.ts'
 import { harmless } from './harmless.ts'
 import type { JourneyReport, SightingReport } from './journey-lines.ts'
@@ -101,6 +102,7 @@ function rewritesOf(
   // The reply to a rewritten source has a rewritten destination, and the other way round.
   add(direction === 'forward' ? 'SNAT' : 'DNAT', 'src')
   add(direction === 'forward' ? 'DNAT' : 'SNAT', 'dst')
+  rewrites.push(...tunnelTexts(before, sighting).map((text) => harmless(text)))
   return rewrites
 }
 

@@ -9,6 +9,8 @@ import { cutToWidth, displayWidth, packPieces, wrapText } from './width.ts'
 
 const MAX_ROUTES = 6
 const MAX_NAME_COLUMNS = 32
+/** Tunnels that are named in one gap. */
+const MAX_TUNNELS = 2
 const INDENT = '  '
 
 /** The lines of the path, and the way that most flows take, of which a table need not speak. */
@@ -110,6 +112,8 @@ function changesOf(gap: Gap, counted: boolean): string[] {
     const some = counted && gap[kind] < gap.flows
     changes.push(some ? `${kind.toUpperCase()} ${gap[kind]} of ${gap.flows} flows` : kind.toUpperCase())
   }
+  changes.push(...[...gap.tunnels].slice(0, MAX_TUNNELS).map((tunnel) => harmless(tunnel)))
+  if (gap.tunnels.size > MAX_TUNNELS) changes.push(`${gap.tunnels.size - MAX_TUNNELS} more tunnels`)
   const forward = signedSteps(gap.ttlForward)
   const reverse = signedSteps(gap.ttlReverse)
   if (forward === reverse || gap.ttlReverse.size === 0 || gap.ttlForward.size === 0) {

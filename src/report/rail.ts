@@ -1,5 +1,6 @@
 /** One direction of a flow as a rail: a line for each station, and between two stations what happened there. */
 
+import { tunnelName, tunnelSteps } from './encapsulation.ts'
 import { renderEndpoint, renderEnds, sameEndpoint } from './endpoint.ts'
 import { isBeforeAll, stationName } from './flow-cells.ts'
 import type { DirectionName, Endpoint, FlowReport, LatencyReport, Station } from './model.ts'
@@ -141,6 +142,9 @@ function changesOf(before: Station, station: Station, protocol: string, directio
   // The reply to a rewritten source has a rewritten destination, and the other way round.
   add(direction === 'forward' ? 'SNAT' : 'DNAT undone', 'src')
   add(direction === 'forward' ? 'DNAT' : 'SNAT undone', 'dst')
+  const { entered, left } = tunnelSteps(before, station)
+  for (const tunnel of left) changes.push(`≠ out of ${tunnelName(tunnel)}`)
+  for (const tunnel of entered) changes.push(`≠ into ${tunnelName(tunnel)} (${tunnel.src} → ${tunnel.dst})`)
   if (before.ttl !== station.ttl) changes.push(`≠ TTL ${before.ttl} → ${station.ttl}`)
   return changes
 }

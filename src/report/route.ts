@@ -1,5 +1,6 @@
 /** Routes: the ways that flows take through the points, with what happens in each gap added up over their flows. */
 
+import { tunnelTexts } from './encapsulation.ts'
 import type { DirectionName, FlowReport, Station } from './model.ts'
 
 /** What happens between two neighbouring points, over all flows of a route. TTL changes are in the direction of travel. */
@@ -7,6 +8,8 @@ export interface Gap {
   flows: number
   snat: number
   dnat: number
+  /** Tunnels that packets to the server enter or leave here, in words. */
+  tunnels: Set<string>
   ttlForward: Set<number>
   ttlReverse: Set<number>
   lostForward: number
@@ -84,6 +87,9 @@ function addFlow(route: Route, flow: FlowReport, elsewhere: LossElsewhere[]): vo
   }
   forEachStep(flow.forward.path, (from, to) => at(from.point, to.point)?.ttlForward.add(to.ttl - from.ttl))
   forEachStep(flow.reverse.path, (from, to) => at(to.point, from.point)?.ttlReverse.add(to.ttl - from.ttl))
+  forEachStep(flow.forward.path, (from, to) => noteTunnels(at(from.point, to.point), from, to))
+  if (flow.forward.path.length === 0)
+    forEachStep(flow.reverse.path, (from, to) => noteTunnels(at(to.point, from.point), to, from))
   for (const { kind, between } of flow.translations) {
     const gap = at(between[0], between[1])
     if (gap !== undefined) gap[kind]++
@@ -131,10 +137,16 @@ function explains(span: Gap[], wide: Gap): boolean {
   if (wide.lostForward > 0 || wide.lostReverse > 0) return false
   if (wide.snat > 0 && span.filter((gap) => gap.snat > 0).length !== 1) return false
   if (wide.dnat > 0 && span.filter((gap) => gap.dnat > 0).length !== 1) return false
-  return moves(wide) === span.some(moves)
+  const told = new Set(span.flatMap((gap) => [...gap.tunnels]))
+  return moves(wide) === span.some(moves) && [...wide.tunnels].every((tunnel) => told.has(tunnel))
+}
+
+function noteTunnels(gap: Gap | undefined, from: Station, to: Station): void {
+  for (const text of tunnelTexts(from, to)) gap?.tunnels.add(text)
 }
 
 function addGap(target: Gap, gap: Gap): void {
+  for (const tunnel of gap.tunnels) target.tunnels.add(tunnel)
   target.snat += gap.snat
   target.dnat += gap.dnat
   for (const change of gap.ttlForward) target.ttlForward.add(change)
@@ -148,6 +160,7 @@ function emptyGap(): Gap {
     flows: 0,
     snat: 0,
     dnat: 0,
+    tunnels: new Set(),
     ttlForward: new Set(),
     ttlReverse: new Set(),
     lostForward: 0,

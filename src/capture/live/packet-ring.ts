@@ -144,8 +144,6 @@ export class PacketRing implements LiveSource {
   ended = false
   problem: string | null = null
   onReady = () => {}
-  /** The interface went down; frames come again when it is up. */
-  isDown = false
   readonly #calls = systemCalls()
   readonly #epoch: Epoch
   readonly #isLoopback: boolean
@@ -203,7 +201,7 @@ export class PacketRing implements LiveSource {
 
   drops(): number {
     if (this.#isClosed) return this.#drops
-    if (this.isDown) this.#lookWhetherGone()
+    this.#lookWhetherGone()
     // struct tpacket_stats_v3; reading it sets the kernel's counters to zero.
     const stats = new Uint8Array(12)
     this.#calls.getsockopt(this.fd, SOL_PACKET, PACKET_STATISTICS, stats)
@@ -211,14 +209,13 @@ export class PacketRing implements LiveSource {
     return this.#drops
   }
 
-  /** To be called where `poll` reported an error: the interface is down, or gone for good (`ended`). */
+  /** To be called where `poll` reported an error: the interface is down, or gone for good (`ended`) now or soon. */
   noteError(): void {
     this.#calls.getsockopt(this.fd, SOL_SOCKET, SO_ERROR, new Uint8Array(4))
-    this.isDown = true
     this.#lookWhetherGone()
   }
 
-  /** Removing an interface sets it down first, and only that is reported as an error. */
+  /** Removing an interface sets it down first, and only that is reported as an error: so `drops()` looks as well. */
   #lookWhetherGone(): void {
     const address = new Uint8Array(20)
     this.#calls.getsockname(this.fd, address)
@@ -289,10 +286,9 @@ export class PacketRing implements LiveSource {
       start -= VLAN_TAG_BYTES
       this.#view.setUint16(start + 12, tpid)
       this.#view.setUint16(start + 14, words[(at + FRAME_VLAN_TCI) >> 2]! & 0xffff)
-      length += VLAN_TAG_BYTES
+      length = Math.min(length + VLAN_TAG_BYTES, this.snapLenBytes || Number.POSITIVE_INFINITY)
       originalLength += VLAN_TAG_BYTES
     }
-    this.isDown = false
     record.start = start
     record.end = start + length
     record.originalLenBytes = originalLength
