@@ -5,6 +5,7 @@ import { HoptraceError } from '../errors.ts'
 import { addressBytes } from './address-bytes.ts'
 import { displayText } from './display-text.ts'
 import { isCapture } from './inputs.ts'
+import { nextInterfaceComment } from './pcapng-options.ts'
 import { PcapngWriter, type WrittenInterface } from './pcapng-writer.ts'
 import type { CaptureRecord, Epoch, Point, PointIndex } from './record.ts'
 
@@ -118,11 +119,12 @@ export class JoinedWriter {
     const { points, snapLenBytes, describe } = this.#about
     for (; this.#described < points.length; this.#described++) {
       const point = points[this.#described]!
-      const { name, linkType, source } = point
+      const { name, linkType, source, next } = point
       this.#writer.addInterface({
         name,
         linkType,
         snapLenBytes,
+        ...(next === null ? {} : { comment: nextInterfaceComment(next) }),
         ...(describe?.(point) ?? { description: source }),
       })
     }

@@ -28,10 +28,22 @@ export function forEachOption(
   }
 }
 
+const NEXT_INTERFACE = 'next towards the way out: '
+
+/** The comment on an interface that tells which one comes behind it on the way out. */
+export function nextInterfaceComment(next: string): string {
+  return NEXT_INTERFACE + next
+}
+
+function nextInterfaceOf(comment: string | null): string | null {
+  return comment?.startsWith(NEXT_INTERFACE) ? comment.slice(NEXT_INTERFACE.length) : null
+}
+
 /** What an Interface Description Block's options say. */
 export interface InterfaceOptions {
   readonly name: string | null
   readonly description: string | null
+  readonly next: string | null
   readonly clock: TickClock
 }
 
@@ -44,15 +56,17 @@ export function readInterfaceOptions(
 ): InterfaceOptions {
   let name: string | null = null
   let description: string | null = null
+  let next: string | null = null
   let tsresol = 6
   let offsetSeconds = 0n
   forEachOption(window.view, start, end, littleEndian, (code, at, length) => {
-    if (code === 2) name = text(window.bytes, at, at + length)
+    if (code === 1) next ??= nextInterfaceOf(text(window.bytes, at, at + length))
+    else if (code === 2) name = text(window.bytes, at, at + length)
     else if (code === 3) description = text(window.bytes, at, at + length)
     else if (code === 9 && length === 1) tsresol = window.bytes[at]
     else if (code === 14 && length === 8) offsetSeconds = window.view.getBigInt64(at, littleEndian)
   })
-  return { name, description, clock: new TickClock(tsresol, offsetSeconds) }
+  return { name, description, next, clock: new TickClock(tsresol, offsetSeconds) }
 }
 
 /** Frames lost by interface and system as an Interface Statistics Block tells, or null where it does not. */

@@ -11,6 +11,7 @@ export interface WrittenInterface {
   readonly linkType: number
   readonly description?: string
   readonly hardware?: string
+  readonly comment?: string
   /** The capture filter, in its text form. */
   readonly filter?: string
   /** Nothing where frames are kept whole. */
@@ -100,6 +101,7 @@ export class PcapngWriter {
     out.reserve(8)
     out.u16Pair(described.linkType, 0)
     out.u32(described.snapLenBytes ?? 0)
+    out.textOption(1, described.comment)
     out.textOption(2, described.name)
     out.textOption(3, described.description)
     out.option(9, Uint8Array.of(9))

@@ -191,10 +191,10 @@ export class PcapngReader extends RecordReader {
       if (this.interfaces.length >= MAX_INTERFACES) {
         return this.stop(`more than ${MAX_INTERFACES} interfaces are described, at`)
       }
-      const { name, description, clock } = readInterfaceOptions(window, pos + 16, end, littleEndian)
+      const { name, description, next, clock } = readInterfaceOptions(window, pos + 16, end, littleEndian)
       const linkType = view.getUint16(pos + 8, littleEndian)
       const snapLenBytes = view.getUint32(pos + 12, littleEndian)
-      this.interfaces.push({ name, description, linkType, snapLenBytes, drops: null })
+      this.interfaces.push({ name, description, next, linkType, snapLenBytes, drops: null })
       this.clocks.push(clock)
     } else if (type === Block.NameResolution) {
       readNames(window, pos + 8, end, littleEndian, this.names, MAX_NAMES)

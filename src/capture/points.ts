@@ -26,7 +26,7 @@ export class PointList {
   private readonly taken = new Set<string>()
 
   /** A new point, or `NO_POINT` where there are too many. A name that is taken gets `#2`, `#3`, … */
-  add(name: string, source: string, linkType: number): PointIndex {
+  add(name: string, source: string, linkType: number, next: string | null = null): PointIndex {
     const index = this.points.length
     if (index >= MAX_POINTS) {
       this.refused++
@@ -41,6 +41,7 @@ export class PointList {
       name: unique,
       source,
       linkType,
+      next,
       packets: 0,
       bytes: 0,
       firstNs: Number.NaN,
@@ -82,8 +83,8 @@ export class FilePoints {
   /** Makes points for the interfaces that the file has described so far. */
   describe(): void {
     for (let i = this.byInterface.length; i < this.interfaces.length; i++) {
-      const { linkType } = this.interfaces[i]
-      const index = linkType === LinkType.LinuxSll2 ? NO_POINT : this.add(this.nameOf(i), linkType)
+      const { linkType, next } = this.interfaces[i]
+      const index = linkType === LinkType.LinuxSll2 ? NO_POINT : this.add(this.nameOf(i), linkType, next)
       this.byInterface.push(index)
     }
   }
@@ -134,8 +135,8 @@ export class FilePoints {
     return index
   }
 
-  private add(name: string, linkType: number): PointIndex {
-    const index = this.list.add(name, this.input.source, linkType)
+  private add(name: string, linkType: number, next: string | null = null): PointIndex {
+    const index = this.list.add(name, this.input.source, linkType, next)
     if (index !== NO_POINT) this.own.push(index)
     return index
   }

@@ -11,6 +11,8 @@ export interface Point {
   readonly source: string
   /** LINKTYPE_ value, see `link-types.ts`. */
   readonly linkType: number
+  /** Name of the point at the next interface towards the way out, where whoever captured knew it, else null. */
+  readonly next: string | null
   packets: number
   /** Sum of the original lengths on the wire, in bytes. */
   bytes: number

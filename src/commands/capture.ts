@@ -1,6 +1,9 @@
 /** `hoptrace capture`: captures on every point of a container's path, and tells each packet as it travels. */
 
+import { accessSync, constants } from 'node:fs'
+import { dirname } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { displayText } from '../capture/display-text.ts'
 import { LiveRecords } from '../capture/live/live-records.ts'
 import { RotatingFile, type Rotation } from '../capture/live/rotating-file.ts'
 import { HoptraceError } from '../errors.ts'
@@ -12,7 +15,7 @@ import { countingListener, jsonListener, textListener } from './live-output.ts'
 import { LivePoints } from './live-points.ts'
 import { filterExpression } from './option-values.ts'
 import { complain, type Output, standardOutput } from './output.ts'
-import { becomeUser, sudoUser } from './privileges.ts'
+import { becomeUser, sudoUser, type User } from './privileges.ts'
 import { byteSize, rotation, timeSpan } from './quantity-values.ts'
 import { Watch } from './watch.ts'
 
@@ -120,15 +123,19 @@ async function run(flags: CaptureFlags): Promise<void> {
   )
   let file: RotatingFile | null = null
   try {
-    file = await openFile(flags, records, points)
     const user = sudoUser()
+    points.follow(user !== null)
+    // All files of a series are opened by the same user: the first one tells whether that works.
+    if (!flags.rotate) file = await openFile(flags, records, points)
     if (user !== null) {
       file?.giveTo(user.uid, user.gid)
       becomeUser(user)
+      if (flags.rotate) requireFolderOf(user, flags.write!)
     }
+    if (flags.rotate) file = await openFile(flags, records, points)
+    await points.begin()
     endOn(records, flags)
     announce(records, points)
-    points.follow()
     const lineOptions = {
       filter,
       names: points.names,
@@ -230,6 +237,19 @@ async function openFile(
       }
     : null
   return await RotatingFile.open(write, about, rule)
+}
+
+/** Throws a `HoptraceError` where this process, which is the user's by now, may not create files beside `path`. */
+function requireFolderOf({ uid }: User, path: string): void {
+  const folder = dirname(path)
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new HoptraceError(
+      `${displayText(folder, 400)}: --rotate creates files as user ${uid}, who called sudo, and who may not do that there (${code}): give --write a folder of theirs`,
+    )
+  }
 }
 
 /** Signals and --duration end the capture; a second Ctrl-C gives up. */

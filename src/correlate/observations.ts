@@ -10,6 +10,8 @@ const EVIDENCE_FRAMES = 4
 /** Summing up every payload of a large file would cost as much as joining it: from here on a sample has to do. */
 const VERIFY_ALL = 100_000
 const VERIFY_EVERY = 16
+/** epb_flags: the kernel says that the checksum is not filled in yet. */
+const CHECKSUM_NOT_READY = 1 << 9
 
 /** Counters of one point. */
 export class PointObservations {
@@ -39,14 +41,16 @@ export class Observations {
     return counts
   }
 
-  /** Counts what a frame shows. */
-  note(point: PointIndex, frame: number, headers: Headers): void {
+  /** Counts what a frame shows. `flags` are its `epb_flags`. */
+  note(point: PointIndex, frame: number, headers: Headers, flags: number): void {
     const counts = this.at(point)
     if (frame <= VERIFY_ALL || frame % VERIFY_EVERY === 0) {
       verifyChecksums(headers)
       counts.checksumsVerified++
-      if (headers.transportChecksum === Checksum.Offloaded) counts.checksumOffloaded++
-      else if (headers.transportChecksum === Checksum.Wrong || headers.ipChecksum === Checksum.Wrong) {
+      const isWrong = headers.transportChecksum === Checksum.Wrong
+      if (headers.transportChecksum === Checksum.Offloaded || (isWrong && isLeftToHardware(headers, flags)))
+        counts.checksumOffloaded++
+      else if (isWrong || headers.ipChecksum === Checksum.Wrong) {
         counts.checksumWrong++
         if (counts.wrongFrames.length < EVIDENCE_FRAMES) counts.wrongFrames.push(frame)
       }
@@ -59,4 +63,14 @@ export class Observations {
     if (headers.tunnel !== 'none')
       counts.tunnels.set(headers.tunnel, (counts.tunnels.get(headers.tunnel) ?? 0) + 1)
   }
+}
+
+/** Is a checksum that does not fit one that is not finished yet? */
+function isLeftToHardware(headers: Headers, flags: number): boolean {
+  if (flags & CHECKSUM_NOT_READY) return true
+  if (!headers.hasInner) return false
+  // The outer one is made as if the inner one were there already (Linux: local checksum offload).
+  const { inner } = headers
+  verifyChecksums(inner)
+  return inner.transportChecksum === Checksum.Offloaded
 }

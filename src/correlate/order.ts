@@ -1,6 +1,7 @@
 /** Order of points: along each direction's way from TTL and time, and one order for the whole run, client side first. */
 
 import type { PointIndex } from '../capture/record.ts'
+import type { Cables } from './cables.ts'
 import type { Correlator } from './correlator.ts'
 import type { DirectionIndex } from './flows.ts'
 import type { LegIndex } from './legs.ts'
@@ -10,10 +11,16 @@ import type { LegIndex } from './legs.ts'
  * alone misleads (a bridge's tap may come after that of the port behind it, a clock may be off), but such errors have
  * the same sign in both directions: a point's place is half the difference of its delays there and back.
  */
-export function legsAlongTheWays(correlator: Correlator, forward: DirectionIndex): [LegIndex[], LegIndex[]] {
+export function legsAlongTheWays(
+  correlator: Correlator,
+  forward: DirectionIndex,
+  cables: Cables,
+): [LegIndex[], LegIndex[]] {
   const there = delays(correlator, wayOf(correlator, forward))
   const back = delays(correlator, wayOf(correlator, forward ^ 1))
-  return [sorted(correlator, there, back), sorted(correlator, back, there)]
+  return [sorted(correlator, there, back), sorted(correlator, back, there)].map((way) =>
+    cables.inOrder(correlator.legs, way),
+  ) as [LegIndex[], LegIndex[]]
 }
 
 /** The legs of `there` by TTL, then by their delays in both directions, or in their own where some have no counterpart. */

@@ -2,6 +2,7 @@
 
 import type { Epoch, PointIndex } from '../capture/record.ts'
 import type { AddressIndex } from './addresses.ts'
+import { Cables } from './cables.ts'
 import type { Correlator } from './correlator.ts'
 import { FlowReader, type Ways } from './flow-reader.ts'
 import type { DirectionIndex, FlowIndex } from './flows.ts'
@@ -41,11 +42,12 @@ export interface JoinedFlows {
 export function joinedFlows(correlator: Correlator, epoch: Epoch, options: JoinOptions = {}): JoinedFlows {
   const { flows, legs } = correlator
   const stated = options.statedPath ?? []
+  const cables = new Cables(correlator.points)
   const all: Ways[] = []
   for (const flow of options.only ?? eachFlow(flows.count)) {
     if (flows.isMerged(flow)) continue
     const forward = flows.forwardOf(flow)
-    const way = legsAlongTheWays(correlator, forward)
+    const way = legsAlongTheWays(correlator, forward, cables)
     if (way[0].length + way[1].length > 0) all.push({ flow, forward, way })
   }
   const beginOf = ({ forward }: Ways) => Math.min(flows.firstNs[forward]!, flows.firstNs[forward ^ 1]!)
@@ -69,7 +71,9 @@ export function joinedFlows(correlator: Correlator, epoch: Epoch, options: JoinO
   if (stated.length === 0)
     for (const ways of all)
       if (isOneWay(ways))
-        ways.way = ways.way.map((legs) => asInTheRun(correlator, legs, order.points)) as Ways['way']
+        ways.way = ways.way.map((way) =>
+          cables.inOrder(legs, asInTheRun(correlator, way, order.points)),
+        ) as Ways['way']
   const nextHops = new NextHops(correlator, order, stated.length > 0)
   for (const { way } of all) nextHops.note(way)
   const reader = new FlowReader(correlator, epoch, nextHops)

@@ -8,32 +8,66 @@ const MAX_NAME_CHARACTERS = 60
 const MAX_CONTAINER_CHARACTERS = 30
 
 /** A place, and the names that it may have: the first one that is free. */
-type Candidate = Omit<CapturePlace, 'name'> & { readonly names: readonly string[] }
+type Candidate = Omit<CapturePlace, 'name' | 'next'> & {
+  readonly names: readonly string[]
+  readonly next?: Interface | undefined
+}
+
+/** An interface that is a place as well, perhaps. */
+type Interface = Pick<CapturePlace, 'netns' | 'interfaceName'>
 
 /**
  * The places on the way of these containers' packets. One container: `container`, `veth`, `bridge`, `uplink` and the
  * like; several: their names and `NAME.veth`, and what they share once. Containers that do not run have none.
  */
-export function capturePlaces({ host }: Topology, containers: readonly Container[]): CapturePlace[] {
+export function capturePlaces(
+  { host }: Topology,
+  containers: readonly Container[],
+  { areSeveral = haveSeveralNamespaces(containers), held = new Map() }: Naming = {},
+): CapturePlace[] {
   const running = onePerNamespace(containers)
+  const [uplink] = host.uplinks
+  const out = uplink && { netns: null, interfaceName: uplink.interfaceName }
   const candidates = [
-    ...running.flatMap((group) => insidePlaces(group, running.length > 1)),
-    ...overlayPlaces(running),
-    ...bridgePlaces(running),
+    ...running.flatMap((group) => insidePlaces(group, areSeveral)),
+    ...overlayPlaces(running, out),
+    ...bridgePlaces(running, out, areSeveral),
     ...uplinkPlaces(running, host),
     ...parentPlaces(running),
     ...(running.some(([{ netnsPath }]) => netnsPath === null) ? [LOOPBACK] : []),
   ]
-  const places = new Map<string, CapturePlace>()
-  const taken = new Set<string>()
-  for (const { names, ...place } of candidates) {
-    const key = `${place.netns ?? ''}\n${place.interfaceName}`
+  const places = new Map<string, Candidate & { name: string }>()
+  // The name of one that has gone is free: it may be back somewhere else.
+  const taken = new Set(candidates.flatMap((place) => held.get(placeKey(place)) ?? []))
+  for (const candidate of candidates) {
+    const key = placeKey(candidate)
     if (places.has(key)) continue
-    const name = freeName(names.map(harmlessName), taken)
+    const name = held.get(key) ?? freeName(candidate.names.map(harmlessName), taken)
     taken.add(name)
-    places.set(key, { name, ...place })
+    places.set(key, { name, ...candidate })
   }
-  return [...places.values()]
+  return [...places.values()].map(({ names: _, next, ...place }) => {
+    const behind = next && places.get(placeKey(next))?.name
+    return behind === undefined ? place : { ...place, next: behind }
+  })
+}
+
+/** What must not change while containers come and go. */
+export interface Naming {
+  /** Whether places carry the names of containers. */
+  readonly areSeveral?: boolean
+  /** Names that are given already, by `placeKey`. */
+  readonly held?: ReadonlyMap<string, string>
+}
+
+/** The same for the same interface. */
+export function placeKey({ netns, interfaceName }: Interface): string {
+  return `${netns ?? ''}\n${interfaceName}`
+}
+
+/** Whether the places of these containers carry the containers' names, where nothing else is said. */
+export function haveSeveralNamespaces(containers: readonly Container[]): boolean {
+  return onePerNamespace(containers).length > 1
 }
 
 /** Containers that have the same network namespace. */
@@ -77,10 +111,12 @@ function insidePlaces(group: Group, hasNames: boolean): Candidate[] {
     return [
       { ...common, names: [inside], interfaceName: 'lo', description: `lo ${whose}`, hardware: 'loopback' },
     ]
-  return interfaces.flatMap(({ name: own, kind, peer, overlay }) => {
+  return interfaces.flatMap(({ name: own, kind, peer, parent, overlay }) => {
+    const below = peer ?? parent
+    const next = below ? { netns: below.netnsPath, interfaceName: below.interfaceName } : undefined
     const names = [inside, `${inside}.${own}`]
     const places: Candidate[] = [
-      { ...common, names, interfaceName: own, description: `${own} ${whose}`, hardware: kind },
+      { ...common, names, interfaceName: own, description: `${own} ${whose}`, hardware: kind, next },
     ]
     if (peer) {
       const word = overlay ? 'overlay-veth' : 'veth'
@@ -92,23 +128,25 @@ function insidePlaces(group: Group, hasNames: boolean): Candidate[] {
         interfaceName: peer.interfaceName,
         description: `${peer.interfaceName}, other end of ${own} ${whose}`,
         hardware: peer.kind,
+        next: peer.bridge === null ? undefined : { netns: peer.netnsPath, interfaceName: peer.bridge },
       })
     }
     return places
   })
 }
 
-function overlayPlaces(groups: readonly Group[]): Candidate[] {
+function overlayPlaces(groups: readonly Group[], out: Interface | undefined): Candidate[] {
   return groups.flatMap(interfacesOf).flatMap(({ overlay, network }) => {
     if (!overlay) return []
     const { netnsPath, bridge, vxlan, vni } = overlay
-    const places = [
+    const places: Candidate[] = [
       {
         netns: netnsPath,
         names: namesFor('overlay', network, false),
         interfaceName: bridge,
         description: `${bridge}, bridge of overlay network ${network}`,
         hardware: 'bridge',
+        next: vxlan === null ? undefined : { netns: netnsPath, interfaceName: vxlan },
       },
     ]
     if (vxlan !== null)
@@ -118,26 +156,32 @@ function overlayPlaces(groups: readonly Group[]): Candidate[] {
         interfaceName: vxlan,
         description: `${vxlan}, VXLAN${vni === null ? '' : ` ${vni}`} of overlay network ${network}`,
         hardware: 'vxlan',
+        next: out,
       })
     return places
   })
 }
 
 /** Of several containers with several bridges, each bridge carries its network's name. */
-function bridgePlaces(groups: readonly Group[]): Candidate[] {
+function bridgePlaces(
+  groups: readonly Group[],
+  out: Interface | undefined,
+  areSeveral: boolean,
+): Candidate[] {
   const bridged = groups
     .flatMap(interfacesOf)
     .flatMap(({ peer, overlay, network }) =>
       peer?.bridge && !overlay ? { ...peer, bridge: peer.bridge, network } : [],
     )
   const keys = new Set(bridged.map(({ netnsPath, bridge }) => `${netnsPath} ${bridge}`))
-  const areNamed = groups.length > 1 && keys.size > 1
+  const areNamed = areSeveral && keys.size > 1
   return bridged.map(({ netnsPath, bridge, network }) => ({
     netns: netnsPath,
     names: namesFor('bridge', network ?? bridge, areNamed),
     interfaceName: bridge,
     description: network === null ? `${bridge}, bridge` : `${bridge}, bridge of network ${network}`,
     hardware: 'bridge',
+    next: out,
   }))
 }
 

@@ -26,7 +26,10 @@ export interface DiscoverOptions {
   readonly netns?: readonly string[]
   /** Whether to read the packet filter's rules; yes if nothing is said. */
   readonly rules?: boolean
-  /** A container that was asked for and does not run is part of the result, not an error. */
+  /**
+   * For looking again: a container that does not run is part of the result and one that is gone is left out, neither is
+   * an error; `containers` are whole names.
+   */
   readonly allowStopped?: boolean
   /** The engine, where it is connected already; null: without any engine. */
   readonly api?: DockerApi | null
@@ -107,7 +110,10 @@ async function subjectsFor(options: DiscoverOptions, engine: Engine | null): Pro
   const { containers = [], pids = [], netns = [], allowStopped = false } = options
   const isAll = containers.length + pids.length + netns.length === 0
   const listed = engine?.listed ?? []
-  const wanted = isAll ? listed : new Set(containers.map((name) => findContainer(listed, name)))
+  // The beginning of a name that is gone may be that of a stranger's.
+  const find = (name: string) =>
+    allowStopped ? listed.filter((one) => one.name === name) : [findContainer(listed, name)]
+  const wanted = isAll ? listed : new Set(containers.flatMap(find))
   const subjects = await Promise.all([
     ...[...wanted].map((one) => containerSubject(engine!.api, one, isAll || allowStopped)),
     ...[...new Set(pids)].map(processSubject),

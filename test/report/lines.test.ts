@@ -19,14 +19,12 @@ describe('--json', () => {
     expect(lines.at(-1)).toBe('')
   })
 
-  test('10,000 flows come in pieces, fast', () => {
+  test('10,000 flows come in pieces', () => {
     const big = report(
       ['a'],
       Array.from({ length: 10_000 }, (_, i) => masqueraded(i + 1, 1024 + i)),
     )
-    const start = performance.now()
     const pieces = [...renderJsonChunks(big)]
-    expect(performance.now() - start).toBeLessThan(1000)
     expect(Math.max(...pieces.map((piece) => piece.length))).toBeLessThan(100_000)
     expect(JSON.parse(pieces.join('')).flows).toHaveLength(10_000)
   })

@@ -61,10 +61,10 @@ describe('the tree', () => {
    │    network bridge · driver bridge · DNS web, api
    ├─ published [::]:8080 → 80/tcp
    ├─ rules that may touch its packets (packets, bytes)
-   │    1,234 92.5 kB  nat POSTROUTING  -s 172.17.0.0/16 ! -o docker0 -j
-   │                     MASQUERADE
-   │        –       –  nat FORWARD  policy DROP
-   │    2 more that only lead there: --json
+   │    1,234  92.5 kB  nat POSTROUTING  -s 172.17.0.0/16 ! -o docker0 -j
+   │                      MASQUERADE
+   │        –        –  nat FORWARD  policy DROP
+   │    2 more that say less: --json has all
    └─ namespaces
         own: pid 4026532324
         shared with the host: user 4026531837
@@ -98,6 +98,20 @@ note Nothing else.
     expect(text).toContain('VXLAN 4097')
     expect(text).toContain('eth1 (3) ─── (2) eno1\n')
     expect(text).toContain('eth2 (4) ═══ ?\n')
+  })
+
+  test('of many rules those that rewrite, deny or count; a network is told of once', () => {
+    const rules = Array.from({ length: 30 }, (_, i) =>
+      rule('FORWARD', `-p tcp --dport ${i} -j ACCEPT`, 'ACCEPT', +(i === 29)),
+    )
+    const many = containerOf('many', { rules: [...rules, rule('FORWARD', 'policy DROP', 'DROP')] })
+    const text = renderPoints(topologyOf([many, { ...many, name: 'side' }]), OPTIONS)
+    expect(text).toContain('--dport 11 -j')
+    expect(text).not.toContain('--dport 12 -j')
+    expect(text).toMatch(
+      /1 {2}75 B {2}nat FORWARD {2}-p tcp --dport 29 -j ACCEPT\n.* policy DROP\n.* 17 more that say less/,
+    )
+    expect(text).toContain('rules as those of many\n')
   })
 
   test.each([60, 80, 120])('no line is wider than %i columns; colour changes no letter', (columns) => {

@@ -373,11 +373,11 @@ test('many findings of one kind are counted', () => {
   )
 })
 
-test('10,000 flows take well under a second', () => {
+test('of 10,000 flows the first ones are listed and the others counted', () => {
   const flows = Array.from({ length: 10_000 }, (_, i) => masqueraded(i + 1, 1024 + i))
-  const start = performance.now()
-  renderText(report(['container', 'veth', 'bridge', 'uplink'], flows), PLAIN)
-  expect(performance.now() - start).toBeLessThan(1000)
+  const text = renderText(report(['container', 'veth', 'bridge', 'uplink'], flows), PLAIN)
+  expect(text.split('\n').length).toBeLessThan(400)
+  expect(text).toContain('9,950 more flows')
 })
 
 test('one flow in full', () => {

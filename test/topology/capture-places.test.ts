@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { capturePlaces } from '../../src/topology/capture-places.ts'
+import { capturePlaces, placeKey } from '../../src/topology/capture-places.ts'
 import type { Container } from '../../src/topology/topology.ts'
 import { containerOf, interfaceOf, onBridge, onOverlay, topologyOf } from './topologies.ts'
 
@@ -19,6 +19,7 @@ describe('one container', () => {
         description: 'eth0 of container web',
         hardware: 'veth',
         container: web.id,
+        next: 'veth',
       },
       {
         name: 'veth',
@@ -27,6 +28,7 @@ describe('one container', () => {
         description: expect.stringContaining('other end of eth0 of container web'),
         hardware: 'veth',
         container: web.id,
+        next: 'bridge',
       },
       {
         name: 'bridge',
@@ -34,6 +36,7 @@ describe('one container', () => {
         interfaceName: 'docker0',
         description: 'docker0, bridge of network bridge',
         hardware: 'bridge',
+        next: 'uplink',
       },
       {
         name: 'uplink',
@@ -145,6 +148,28 @@ describe('several containers', () => {
     const places = capturePlaces(topologyOf([side, web]), [side, web])
     expect(places.map(({ name }) => name)).toEqual(['container', 'veth', 'bridge', 'uplink'])
     expect(places[0]).toMatchObject({ netns: netnsPath, description: 'eth0 of container web, side' })
+  })
+
+  test('one that is left keeps its names, and so do bridges', () => {
+    const places = capturePlaces(topologyOf([containerOf('web')]), [containerOf('web')], { areSeveral: true })
+    expect(places.map(({ name }) => name)).toEqual(['web', 'web.veth', 'bridge', 'uplink'])
+  })
+
+  test('what has a name keeps it when a network comes in front, and gives it back when it has gone', () => {
+    const before = containerOf('web', { interfaces: [onBridge('eth1', 'mynet')] })
+    const after = containerOf('web', { interfaces: [onBridge('eth0', 'a-net'), onBridge('eth1', 'mynet')] })
+    const held = new Map(
+      capturePlaces(topologyOf([before]), [before]).map((place) => [placeKey(place), place.name]),
+    )
+    const places = capturePlaces(topologyOf([after]), [after], { held })
+    expect(places.map(({ name, interfaceName }) => `${name} ${interfaceName}`)).toMatchObject(
+      expect.arrayContaining(['container eth1', 'container.eth0 eth0']),
+    )
+    const elsewhere = { ...before, netnsPath: '/proc/999/ns/net' }
+    expect(capturePlaces(topologyOf([elsewhere]), [elsewhere], { held })[0]).toMatchObject({
+      name: 'container',
+      netns: '/proc/999/ns/net',
+    })
   })
 
   test('names that could be something else are told apart', () => {

@@ -98,10 +98,17 @@ export class LiveRecords {
     this.#beginNs = this.nowNs() + 1e6
   }
 
-  /** Adds a source; its frames come out under this name from the next `fill()` on. */
-  add(name: string, source: LaneSource, sourceName: string = LIVE_SOURCE): PointIndex {
+  /**
+   * Adds a source; its frames come out under this name from the next `fill()` on. `next` is the name of the point behind
+   * it on the way out.
+   */
+  add(
+    name: string,
+    source: LaneSource,
+    { sourceName = LIVE_SOURCE, next = null }: { sourceName?: string; next?: string | null } = {},
+  ): PointIndex {
     const isStream = source.interfaces !== undefined
-    const point = isStream ? NO_POINT : this.#list.add(name, sourceName, source.linkType)
+    const point = isStream ? NO_POINT : this.#list.add(name, sourceName, source.linkType, next)
     const filePoints = isStream
       ? new FilePoints(this.#list, { path: name, source: sourceName, name }, source.interfaces!)
       : null
@@ -167,8 +174,8 @@ export class LiveRecords {
   /** Ends all captures; what they have seen up to now still comes, and of none of them what comes later. */
   stop(): void {
     if (this.#stoppedNs < Number.POSITIVE_INFINITY) return
-    this.#stoppedNs = this.nowNs()
-    for (const { source, isEnded } of this.#lanes) if (!isEnded) source.stop()
+    // The clock counts whole milliseconds: all points hear until the one that runs now is over.
+    this.#stoppedNs = this.nowNs() + 1e6
     this.#poller.wake()
   }
 
@@ -189,6 +196,8 @@ export class LiveRecords {
       this.#hasNewLanes = false
     }
     this.#nowNs = this.nowNs()
+    if (this.#nowNs > this.#stoppedNs)
+      for (const { source, isEnded } of this.#lanes) if (!isEnded) source.stop()
     this.#isPressed = this.#lanes.some(({ source, isEnded }) => !isEnded && source.isPressed)
     this.#limitNs = Number.POSITIVE_INFINITY
     for (let i = 0; i < this.#lanes.length; i++)

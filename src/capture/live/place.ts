@@ -11,6 +11,8 @@ export interface CapturePlace {
   readonly description: string
   /** What the interface is, for `if_hardware`: `veth`, `bridge`, `macvlan`, …; nothing where it is not known. */
   readonly hardware?: string
+  /** Name of the place behind it on the way out; nothing where that is not known. */
+  readonly next?: string
   /** Id of the container that the place belongs to; nothing for places of the host. */
   readonly container?: string
 }

@@ -39,6 +39,11 @@ export interface Calls {
   poll(fds: Address, count: number, timeoutMs: number): Promise<number>
   /** Attaches a classic BPF program (`struct sock_filter[]`) to a socket. */
   attachFilter(fd: number, instructions: Uint8Array): void
+  /** Two connected AF_UNIX sockets that keep messages apart. */
+  socketpair(): readonly [number, number]
+  /** Both take the address of a `struct msghdr` and give a number of bytes. */
+  sendmsg(fd: number, message: Address, flags: number): number
+  recvmsg(fd: number, message: Address, flags: number): number
 }
 
 const PROT_READ_WRITE = 3
@@ -46,6 +51,8 @@ const MAP_SHARED = 1
 const EFD_NONBLOCK_CLOEXEC = 0o2004000
 const SOL_SOCKET = 1
 const SO_ATTACH_FILTER = 26
+const AF_UNIX = 1
+const SOCK_SEQPACKET_CLOEXEC = 0o2000005
 
 let loaded: Calls | null = null
 
@@ -86,6 +93,12 @@ function load(): Calls {
   )
   const setns = checked('setns', 'int setns(int fd, int type)')
   const eventfd = checked('eventfd', 'int eventfd(unsigned int value, int flags)')
+  const socketpair = checked(
+    'socketpair',
+    'int socketpair(int domain, int type, int protocol, _Inout_ int32_t *pair)',
+  )
+  const sendmsg = checked('sendmsg', 'int64_t sendmsg(int fd, void *message, int flags)')
+  const recvmsg = checked('recvmsg', 'int64_t recvmsg(int fd, void *message, int flags)')
   const ifNameToIndex = libc.func('unsigned int if_nametoindex(const char *name)')
   const mmap = libc.func(
     'void *mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)',
@@ -99,6 +112,13 @@ function load(): Calls {
     getsockname: (fd, into) => void getsockname(fd, into, [into.length]),
     setsockopt: (fd, level, option, value) => void setsockopt(fd, level, option, value, value.length),
     getsockopt: (fd, level, option, into) => void getsockopt(fd, level, option, into, [into.length]),
+    socketpair() {
+      const pair = new Int32Array(2)
+      socketpair(AF_UNIX, SOCK_SEQPACKET_CLOEXEC, 0, pair)
+      return [pair[0]!, pair[1]!]
+    },
+    sendmsg: (fd, message, flags) => sendmsg(fd, message, flags),
+    recvmsg: (fd, message, flags) => recvmsg(fd, message, flags),
     setns: (fd, type) => void setns(fd, type),
     eventfd: () => eventfd(0, EFD_NONBLOCK_CLOEXEC),
     closeInBackground: (fd) => close.async(fd, () => {}),
