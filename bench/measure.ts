@@ -100,7 +100,8 @@ function ownPeak(file: string): number {
   }
 }
 
-function peakOf(statusFile: string): number {
+/** The peak of a running process's resident memory, in bytes; 0 where it cannot be seen. */
+export function peakOf(statusFile: string): number {
   try {
     return Number(/^VmHWM:\s*(\d+) kB$/m.exec(readFileSync(statusFile, 'utf8'))?.[1] ?? 0) * 1024
   } catch {

@@ -23,13 +23,13 @@ type Interface = Pick<CapturePlace, 'netns' | 'interfaceName'>
 export function capturePlaces(
   { host }: Topology,
   containers: readonly Container[],
-  { areSeveral = haveSeveralNamespaces(containers), held = new Map() }: Naming = {},
+  { areSeveral = haveSeveralNamespaces(containers), held }: Naming = {},
 ): CapturePlace[] {
   const running = onePerNamespace(containers)
   const [uplink] = host.uplinks
   const out = uplink && { netns: null, interfaceName: uplink.interfaceName }
   const candidates = [
-    ...running.flatMap((group) => insidePlaces(group, areSeveral)),
+    ...running.flatMap((group) => insidePlaces(group, areSeveral, held !== undefined)),
     ...overlayPlaces(running, out),
     ...bridgePlaces(running, out, areSeveral),
     ...uplinkPlaces(running, host),
@@ -38,11 +38,11 @@ export function capturePlaces(
   ]
   const places = new Map<string, Candidate & { name: string }>()
   // The name of one that has gone is free: it may be back somewhere else.
-  const taken = new Set(candidates.flatMap((place) => held.get(placeKey(place)) ?? []))
+  const taken = new Set(candidates.flatMap((place) => held?.get(placeKey(place)) ?? []))
   for (const candidate of candidates) {
     const key = placeKey(candidate)
     if (places.has(key)) continue
-    const name = held.get(key) ?? freeName(candidate.names.map(harmlessName), taken)
+    const name = held?.get(key) ?? freeName(candidate.names.map(harmlessName), taken)
     taken.add(name)
     places.set(key, { name, ...candidate })
   }
@@ -56,7 +56,7 @@ export function capturePlaces(
 export interface Naming {
   /** Whether places carry the names of containers. */
   readonly areSeveral?: boolean
-  /** Names that are given already, by `placeKey`. */
+  /** Names that are given already, by `placeKey`, where places are looked for again. */
   readonly held?: ReadonlyMap<string, string>
 }
 
@@ -97,8 +97,8 @@ function onePerNamespace(containers: readonly Container[]): Group[] {
 }
 
 /** Its interfaces, each with the other end of its cable; the overlay's first, which other containers are reached by. */
-function insidePlaces(group: Group, hasNames: boolean): Candidate[] {
-  const [{ name, netnsPath, id, image }] = group
+function insidePlaces(group: Group, hasNames: boolean, isAgain: boolean): Candidate[] {
+  const [{ name, netnsPath, id, image, mode }] = group
   if (netnsPath === null) return []
   const title = group.map((container) => container.name).join(', ')
   const whose = image === null ? `of ${title}` : `of container ${title}`
@@ -107,6 +107,8 @@ function insidePlaces(group: Group, hasNames: boolean): Candidate[] {
   const interfaces = interfacesOf(group).sort(
     (a, b) => Number(b.overlay !== null) - Number(a.overlay !== null),
   )
+  // Between two networks, its lo must not take the name of the interface that will be back.
+  if (interfaces.length === 0 && isAgain && image !== null && mode !== 'none') return []
   if (interfaces.length === 0)
     return [
       { ...common, names: [inside], interfaceName: 'lo', description: `lo ${whose}`, hardware: 'loopback' },

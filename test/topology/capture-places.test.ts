@@ -172,6 +172,15 @@ describe('several containers', () => {
     })
   })
 
+  test('one that is in no network at the moment is not taken for one that has none', () => {
+    const left = containerOf('web', { interfaces: [] })
+    expect(capturePlaces(topologyOf([left]), [left])[0]).toMatchObject({ interfaceName: 'lo' })
+    const held = new Map()
+    expect(capturePlaces(topologyOf([left]), [left], { held })).toEqual([])
+    const none: Container = { ...left, mode: 'none' }
+    expect(capturePlaces(topologyOf([none]), [none], { held })[0]).toMatchObject({ interfaceName: 'lo' })
+  })
+
   test('names that could be something else are told apart', () => {
     const names = namesOf(containerOf('uplink'), containerOf('bridge'), containerOf('uplink.veth'))
     expect(new Set(names).size).toBe(names.length)

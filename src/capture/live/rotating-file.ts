@@ -1,7 +1,9 @@
 /** The rotating file: what a live capture writes, one file or a series of them, each readable by itself. */
 
-import { unlinkSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { extname } from 'node:path'
+import { HoptraceError } from '../../errors.ts'
+import { displayText } from '../display-text.ts'
 import { type JoinedFileAbout, JoinedWriter } from '../joined-writer.ts'
 import type { CaptureRecord, PointIndex } from '../record.ts'
 
@@ -30,6 +32,8 @@ export class RotatingFile {
   #begunNs = Number.NaN
   #flushedNs = Number.NEGATIVE_INFINITY
   #isBroken = false
+  /** What a file before the current one could not be completed for. */
+  #failure: unknown = null
 
   static async open(path: string, about: JoinedFileAbout, rotation: Rotation | null): Promise<RotatingFile> {
     const first = rotation === null ? path : numbered(path, 1)
@@ -59,6 +63,7 @@ export class RotatingFile {
   add(point: PointIndex, record: CaptureRecord, packet: number): void {
     if (this.#isBroken) return
     try {
+      if (this.#failure !== null) throw this.#failure
       if (this.#rotation !== null) this.#rotateIfDue(this.#rotation, record)
       this.#writer.add(point, record, packet)
     } catch (error) {
@@ -95,22 +100,38 @@ export class RotatingFile {
       rotation.bytes !== undefined &&
       this.#writer.lenBytes + record.end - record.start + RECORD_HEAD_BYTES > rotation.bytes
     if (!isTooOld && !isTooLarge) return
-    // To a file descriptor all is written at once: nothing is left to wait for.
-    void this.#writer.finish()
-    this.#writer.close()
+    // To a file descriptor all is written at once: only word of what failed comes later.
+    this.#writer.flush()
+    this.#writer.finish().catch((error) => {
+      this.#failure ??= error
+    })
     this.#count++
     const path = numbered(this.#path, this.#count)
-    this.#writer = new JoinedWriter(path, this.#about)
+    const next = opened(path, this.#about)
+    this.#writer.close()
+    this.#writer = next
     if (this.#owner !== null) this.#writer.giveTo(...this.#owner)
     this.paths.push(path)
     this.#begunNs = record.timeNs
     while (rotation.keepFiles !== undefined && this.paths.length > rotation.keepFiles)
-      unlinkSync(this.paths.shift()!)
+      rmSync(this.paths.shift()!, { force: true })
   }
 }
 
 /** What a record takes beside its bytes, about, and the statistics at a file's end. */
 const RECORD_HEAD_BYTES = 600
+
+function opened(path: string, about: JoinedFileAbout): JoinedWriter {
+  try {
+    return new JoinedWriter(path, about)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === undefined) throw error
+    throw new HoptraceError(
+      `${displayText(path, 400)}: cannot be written (${code}): it was to be the next file`,
+    )
+  }
+}
 
 /** `trace.pcapng` → `trace_00001_20260131235959.pcapng`, as dumpcap numbers its files. */
 function numbered(path: string, count: number): string {

@@ -62,7 +62,7 @@ export class PlaceFinder {
    * The places as they are now, in the order of the way. Rejects with a `HoptraceError`: the first time where anything is
    * not there, later only where the engine does not answer. `held`: names that are given already, by `placeKey`.
    */
-  async find(held: ReadonlyMap<string, string> = new Map()): Promise<CapturePlace[]> {
+  async find(held?: ReadonlyMap<string, string>): Promise<CapturePlace[]> {
     const isLater = this.#fixed !== null
     const { containers, pids, netns, points } = this.#fixed ? stillThere(this.#fixed) : this.#selection
     const explicit = points.map(parsePoint)
@@ -83,7 +83,10 @@ export class PlaceFinder {
     if (!isLater) this.remarks.push(...topology.notes)
     this.#fixed ??= this.#fix(topology.containers)
     const { areSeveral } = this.#fixed
-    return [...capturePlaces(topology, topology.containers, { areSeveral, held }), ...explicit]
+    return [
+      ...capturePlaces(topology, topology.containers, { areSeveral, ...(held && { held }) }),
+      ...explicit,
+    ]
   }
 
   #fix(containers: Topology['containers']): FixedSelection {
