@@ -5,6 +5,7 @@ import { JoinedWriter } from './capture/joined-writer.ts'
 import { MergedRecords } from './capture/merge.ts'
 import type { PointIndex } from './capture/record.ts'
 import { JourneyJournal } from './correlate/journal.ts'
+import type { UdpTunnel } from './decode/udp-tunnels.ts'
 import { HoptraceError } from './errors.ts'
 import { Joining } from './joining.ts'
 import type { JourneyReport } from './report/journey-lines.ts'
@@ -16,6 +17,8 @@ export interface AnalysisOptions {
   path?: readonly string[]
   /** Keep the journeys, for `Analysis.journeys`. They go to a temporary file where they are many. */
   journeys?: boolean
+  /** UDP destination port → tunnel, instead of the usual ports: 4789 and 8472 vxlan, 6081 geneve, 2152 gtpu. */
+  tunnelPorts?: ReadonlyMap<number, UdpTunnel>
   /** Write all records into this pcapng file, each with the number of its packet. */
   write?: string
   /** Called now and then while files are read. `totalBytes` is null where a pipe is among them. */
@@ -44,6 +47,7 @@ export async function analyze(args: readonly string[], options: AnalysisOptions 
       options.write === undefined ? null : await JoinedWriter.open(options.write, records, inputs)
     const joining = new Joining(records, {
       writer,
+      tunnelPorts: options.tunnelPorts,
       onJourney: journal ? (journey) => journal.append(journey) : undefined,
     })
     try {

@@ -11,6 +11,7 @@ import { type JoinedFlows, joinedFlows } from './correlate/result.ts'
 import type { FinishedJourney } from './correlate/tally.ts'
 import { decodeFrame } from './decode/frame.ts'
 import { Headers } from './decode/headers.ts'
+import type { UdpTunnel } from './decode/udp-tunnels.ts'
 import { diagnose } from './diagnose/diagnose.ts'
 import { counted } from './diagnose/finding.ts'
 import type { Report } from './report/model.ts'
@@ -53,10 +54,13 @@ export class Joining {
     options: {
       writer?: RecordWriter | null
       onJourney?: ((journey: FinishedJourney) => void) | undefined
+      /** UDP destination ports of tunnels; the usual ones unless given. */
+      tunnelPorts?: ReadonlyMap<number, UdpTunnel> | undefined
     } = {},
   ) {
     this.#records = records
     this.#writer = options.writer ?? null
+    if (options.tunnelPorts) this.#headers.tunnelPorts = options.tunnelPorts
     this.#snapLenBytes = records.snapLenBytes
     this.correlator = new Correlator(records.points, {
       snapLenBytes: records.snapLenBytes,

@@ -8,6 +8,7 @@ import type { FlowIndex } from './correlate/flows.ts'
 import { LiveJourneys } from './correlate/live-journeys.ts'
 import type { PatternOutcome } from './correlate/outcomes.ts'
 import { type JoinedFlows, joinedFlows } from './correlate/result.ts'
+import type { UdpTunnel } from './decode/udp-tunnels.ts'
 import { HoptraceError } from './errors.ts'
 import { Joining, type RecordWriter } from './joining.ts'
 import type { JourneyReport } from './report/journey-lines.ts'
@@ -55,6 +56,8 @@ export interface LiveOptions {
   listener?: LiveListener
   /** Points that are captured at the moment: a packet that all of these have seen has arrived. */
   activePoints?: () => PointIndex[]
+  /** UDP destination ports of tunnels; the usual ones unless given. */
+  tunnelPorts?: ReadonlyMap<number, UdpTunnel> | undefined
 }
 
 /**
@@ -84,7 +87,9 @@ export async function analyzeLive(
         },
       }
     : null
-  let generation = new Generation(records, writer, maxTold, null)
+  const newGeneration = (before: Generation | null) =>
+    new Generation(records, { writer, maxJourneysAtOnce: maxTold, tunnelPorts: options.tunnelPorts }, before)
+  let generation = newGeneration(null)
   let nextTellMs = 0
   const flush = () => {
     try {
@@ -109,7 +114,7 @@ export async function analyzeLive(
       flush()
       await tell(false)
     }
-    if (generation.isFull) generation = new Generation(records, writer, maxTold, generation)
+    if (generation.isFull) generation = newGeneration(generation)
     if (hasMore) await setImmediate()
     else if (records.done) break
     else await records.fill()
@@ -169,8 +174,15 @@ class Generation {
 
   constructor(
     records: LiveRecords,
-    writer: RecordWriter | null,
-    maxJourneysAtOnce: number | undefined,
+    {
+      writer,
+      maxJourneysAtOnce,
+      tunnelPorts,
+    }: {
+      writer: RecordWriter | null
+      maxJourneysAtOnce: number | undefined
+      tunnelPorts: LiveOptions['tunnelPorts']
+    },
     before: Generation | null,
   ) {
     this.#records = records
@@ -179,6 +191,7 @@ class Generation {
     this.#forgottenPackets = before?.packets ?? 0
     const first = this.#forgottenPackets
     this.joining = new Joining(records, {
+      tunnelPorts,
       // Numbers of packets go on where those of the last generation ended.
       writer: writer && {
         add: (point, record, packet) => writer.add(point, record, packet < 0 ? packet : packet + first),

@@ -3,6 +3,7 @@
 import { statSync } from 'node:fs'
 import { Command } from 'commander'
 import { type Analysis, analyze } from '../analysis.ts'
+import type { UdpTunnel } from '../decode/udp-tunnels.ts'
 import { HoptraceError } from '../errors.ts'
 import { type FlowFilter, renderNoMatch, selectFlows } from '../report/filter.ts'
 import { renderFlowDetail } from '../report/flow-detail.ts'
@@ -11,7 +12,15 @@ import { renderJsonChunks } from '../report/json.ts'
 import type { Report } from '../report/model.ts'
 import { renderPacketLine } from '../report/packet-line.ts'
 import { renderText } from '../report/text.ts'
-import { addAddress, addCount, addName, addPort, filterExpression, nameList } from './option-values.ts'
+import {
+  addAddress,
+  addCount,
+  addName,
+  addPort,
+  decodeAs,
+  filterExpression,
+  nameList,
+} from './option-values.ts'
 import { type Output, outputFile, standardOutput } from './output.ts'
 import { progressBar } from './progress.ts'
 
@@ -27,6 +36,7 @@ interface AnalyzeFlags {
   proto?: string[]
   flow?: number[]
   filter?: FlowFilter['expression']
+  decodeAs?: ReadonlyMap<number, UdpTunnel>
 }
 
 /** Opening one of the paths would cut a file short that stdout is redirected to. */
@@ -63,6 +73,11 @@ export function analyzeCommand(): Command {
     )
     .option('--flow <id>', 'only this flow, in detail (repeatable)', addCount)
     .option('--packets', 'list the packets of the selected flows, a line each')
+    .option(
+      '--decode-as <port=kind>',
+      'a tunnel behind this UDP port: 8888=vxlan, geneve, gtpu or none (repeatable)',
+      decodeAs,
+    )
     .option('--json', 'print one JSON document (schema hoptrace.report/1)')
     .option('--journeys <file>', 'write a line of JSON for each packet to FILE, or - for stdout')
     .option('-w, --write <file>', 'write all records into one pcapng, with the identity of each packet')
@@ -89,6 +104,7 @@ async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
   const analysis = await analyze(inputs, {
     journeys: listsPackets || journeyPath !== undefined,
     onProgress: bar.update,
+    ...(flags.decodeAs ? { tunnelPorts: flags.decodeAs } : {}),
     ...(flags.path ? { path: flags.path } : {}),
     ...(flags.write === undefined ? {} : { write: flags.write }),
   }).finally(bar.stop)

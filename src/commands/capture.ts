@@ -6,6 +6,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { displayText } from '../capture/display-text.ts'
 import { LiveRecords } from '../capture/live/live-records.ts'
 import { RotatingFile, type Rotation } from '../capture/live/rotating-file.ts'
+import type { UdpTunnel } from '../decode/udp-tunnels.ts'
 import { HoptraceError } from '../errors.ts'
 import { LivePoints } from '../live/live-points.ts'
 import { becomeUser, sudoUser, type User } from '../live/privileges.ts'
@@ -14,7 +15,7 @@ import { type FlowFilter, selectFlows } from '../report/filter.ts'
 import { renderJsonChunks } from '../report/json.ts'
 import { renderText } from '../report/text.ts'
 import { countingListener, jsonListener, textListener } from './live-output.ts'
-import { filterExpression } from './option-values.ts'
+import { decodeAs, filterExpression } from './option-values.ts'
 import { complain, type Output, standardOutput } from './output.ts'
 import { byteSize, rotation, timeSpan } from './quantity-values.ts'
 import { Watch } from './watch.ts'
@@ -26,8 +27,9 @@ interface CaptureFlags {
   point?: string[]
   backend: 'ring' | 'cap'
   filter?: FlowFilter['expression']
+  decodeAs?: ReadonlyMap<number, UdpTunnel>
   bpf?: string
-  snaplen: number
+  snaplen?: number
   buffer: number
   promiscuous: boolean
   duration?: number
@@ -73,6 +75,11 @@ export function captureCommand(): Command {
       'show only flows that match at any point: host, net, port, tcp, and, or, not',
       filterExpression,
     )
+    .option(
+      '--decode-as <port=kind>',
+      'a tunnel behind this UDP port: 8888=vxlan, geneve, gtpu or none (repeatable)',
+      decodeAs,
+    )
     .option('--bpf <expr>', 'capture only frames that match as they are at each point (pcap-filter)')
     .option('-w, --write <file>', 'write all frames into one pcapng, a point an interface')
     .option('--no-join', 'with -w: only write, at the least cost; hoptrace analyze joins it later')
@@ -80,8 +87,12 @@ export function captureCommand(): Command {
     .option('--ring-size <files>', 'with --rotate: keep only the newest files', fileCount)
     .option('--duration <time>', 'end after this time: 30s, 10min', timeSpan)
     .option('--count <packets>', 'end after so many packets, each counted once for all points', packetCount)
-    .option('--snaplen <bytes>', 'keep so many bytes of each frame', snapLength, 262_144)
-    .option('--buffer <size>', 'memory for frames that wait, at each point', byteSize, 8 << 20)
+    .option(
+      '--snaplen <bytes>',
+      'keep so many bytes of each frame (default: all with -w, else 2048)',
+      snapLength,
+    )
+    .option('--buffer <size>', 'memory for frames that wait, at each point', byteSize, 16 << 20)
     .option('--no-promiscuous', 'do not ask interfaces for frames that are meant for others')
     .addOption(
       new Option('--backend <name>', 'ring: AF_PACKET; cap: libpcap, without exact times and drops')
@@ -99,7 +110,8 @@ async function run(flags: CaptureFlags): Promise<void> {
   check(flags)
   const { filter } = flags
   const stdout = standardOutput()
-  const records = new LiveRecords()
+  // What is cut without anybody having asked for it, as nobody will see it, is not worth a word.
+  const records = new LiveRecords(flags.snaplen !== undefined || flags.write !== undefined)
   let watch: Watch | null = null
   const points = await LivePoints.open(
     {
@@ -110,7 +122,7 @@ async function run(flags: CaptureFlags): Promise<void> {
     },
     {
       backend: flags.backend,
-      snapLenBytes: flags.snaplen,
+      snapLenBytes: snapLenOf(flags),
       bpf: flags.bpf,
       bufferBytes: flags.buffer,
       promiscuous: flags.promiscuous,
@@ -157,6 +169,7 @@ async function run(flags: CaptureFlags): Promise<void> {
     const { report, fileError } = await analyzeLive(records, {
       file,
       listener,
+      tunnelPorts: flags.decodeAs,
       activePoints: () => points.active(),
     })
     points.close()
@@ -201,6 +214,11 @@ function check(flags: CaptureFlags): void {
     throw new HoptraceError('--write wants a file: stdout has the packets')
 }
 
+/** Without a file the headers are all that is looked at; super-packets of offload need not be copied. */
+function snapLenOf({ snaplen, write }: CaptureFlags): number {
+  return snaplen ?? (write === undefined ? 2048 : 262_144)
+}
+
 function reportFileError(error: HoptraceError | null): void {
   if (error === null) return
   complain(`${error.message}; the capture has ended, what was written before can be read`)
@@ -217,15 +235,16 @@ function framesText({ points }: LiveRecords): string {
 }
 
 async function openFile(
-  { write, rotate, ringSize, snaplen }: CaptureFlags,
+  flags: CaptureFlags,
   records: LiveRecords,
   points: LivePoints,
 ): Promise<RotatingFile | null> {
+  const { write, rotate, ringSize } = flags
   if (write === undefined) return null
   const about = {
     points: records.points,
     epoch: records.epoch,
-    snapLenBytes: snaplen,
+    snapLenBytes: snapLenOf(flags),
     describe: (point: LiveRecords['points'][number]) => points.describe(point),
     names: points.names,
   }

@@ -3,6 +3,7 @@
 import { isIP } from 'node:net'
 import { InvalidArgumentError } from 'commander'
 import { displayText } from '../capture/display-text.ts'
+import { UDP_TUNNELS, type UdpTunnel, USUAL_TUNNEL_PORTS } from '../decode/udp-tunnels.ts'
 import { HoptraceError } from '../errors.ts'
 import type { FlowFilter } from '../report/filter.ts'
 import { parseFilterExpression } from '../report/filter-expression.ts'
@@ -38,6 +39,21 @@ export function addPort(value: string, before: number[] = []): number[] {
 export function addCount(value: string, before: number[] = []): number[] {
   if (!/^0*[1-9]\d{0,8}$/.test(value)) throw new InvalidArgumentError('Give a number from 1 on')
   return [...before, Number(value)]
+}
+
+/** `8888=vxlan` or `4789=none`, on top of what was given before, and of the usual ports; the last word on a port counts. */
+export function decodeAs(value: string, before = USUAL_TUNNEL_PORTS): ReadonlyMap<number, UdpTunnel> {
+  const [, port, kind] = /^(\d{1,5})=([a-z]+)$/i.exec(value) ?? []
+  const tunnel = UDP_TUNNELS.find((name) => name === kind?.toLowerCase())
+  const isNone = kind?.toLowerCase() === 'none'
+  if (port === undefined || Number(port) < 1 || Number(port) > 0xffff || !(tunnel || isNone))
+    throw new InvalidArgumentError(
+      `Give PORT=KIND, such as 8888=vxlan; KIND is ${UDP_TUNNELS.join(', ')} or none`,
+    )
+  const ports = new Map(before)
+  if (tunnel) ports.set(Number(port), tunnel)
+  else ports.delete(Number(port))
+  return ports
 }
 
 /** A filter expression. Two of them would leave open whether one or both must hold. */

@@ -98,6 +98,10 @@ class CapCapture implements LiveSource {
     return this.#stream.horizonNs(nowNs)
   }
 
+  get isFilling(): boolean {
+    return this.#stream.isFilling
+  }
+
   get isPressed(): boolean {
     return this.#stream.isPressed
   }

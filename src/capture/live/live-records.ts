@@ -13,6 +13,8 @@ export const LIVE_SOURCE = 'live capture'
 
 /** Frames that wait for others make us look again so soon, in ms. */
 const LOOK_AGAIN_MS = 10
+/** The same where a buffer fills up faster than that. */
+const FILLING_MS = 1
 /** With nothing to do we look around so often, in ms. */
 const IDLE_MS = 100
 /** How often the kernel is asked for drop counts, in ns. */
@@ -57,6 +59,7 @@ export class LiveRecords {
   done = false
   /** Called when a source ends that was not told to. */
   onLaneEnd: (end: LaneEnd) => void = () => {}
+  readonly #countsCuts: boolean
   readonly #list = new PointList()
   readonly #lanes: Lane[] = []
   readonly #poller = new Poller()
@@ -68,12 +71,15 @@ export class LiveRecords {
   #nowNs = 0
   #isPressed = false
   #frames = 0
+  #framesBefore = 0
   #beginNs = Number.NEGATIVE_INFINITY
   #dropsReadNs = Number.NEGATIVE_INFINITY
   #stoppedNs = Number.POSITIVE_INFINITY
   #hasNewLanes = false
 
-  constructor() {
+  /** `countsCuts`: frames that are not kept whole count as `snapped`, as they do in a file. */
+  constructor(countsCuts = true) {
+    this.#countsCuts = countsCuts
     this.epoch.seconds = Math.floor(Date.now() / 1000)
     this.points = this.#list.points
     this.#tournament.heads[0] = Number.POSITIVE_INFINITY
@@ -161,11 +167,15 @@ export class LiveRecords {
     const earliestNs = this.#tournament.heads[this.#tournament.winner]!
     const isHolding = earliestNs < Number.POSITIVE_INFINITY
     const isDraining = this.#stoppedNs < Number.POSITIVE_INFINITY
+    // While frames keep coming, a look now and then costs less than being woken for each block of them.
+    const isBusy = isHolding || this.#frames > this.#framesBefore
+    this.#framesBefore = this.#frames
+    const isFilling = this.#lanes.some(({ source, isEnded }) => !isEnded && source.isFilling)
     const open = this.#lanes.filter(({ isEnded, source }) => !isEnded && source.fd >= 0)
     const failed = await this.#poller.wait(
       open.map(({ source }) => source.fd),
-      !isHolding,
-      isHolding || isDraining ? LOOK_AGAIN_MS : IDLE_MS,
+      !isBusy,
+      isFilling ? FILLING_MS : isBusy || isDraining ? LOOK_AGAIN_MS : IDLE_MS,
     )
     for (const i of failed) (open[i]!.source as Partial<FailingSource>).noteError?.()
     this.#look()
@@ -208,6 +218,8 @@ export class LiveRecords {
   }
 
   #finishWhenDrained(): void {
+    // Interfaces may come back; programs and pipes don't.
+    if (this.#lanes.every(({ isEnded, filePoints }) => isEnded && filePoints !== null)) this.stop()
     const sinceStopNs = this.#nowNs - this.#stoppedNs
     if (!(sinceStopNs > 0) || this.#tournament.heads[this.#tournament.winner]! < Number.POSITIVE_INFINITY)
       return
@@ -253,7 +265,7 @@ export class LiveRecords {
     if (!(timeNs <= point.lastNs)) point.lastNs = timeNs
     point.packets++
     point.bytes += record.originalLenBytes
-    if (record.end - record.start < record.originalLenBytes) point.snapped++
+    if (this.#countsCuts && record.end - record.start < record.originalLenBytes) point.snapped++
     this.record = record
     this.point = index
     return true

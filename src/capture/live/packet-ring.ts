@@ -193,10 +193,13 @@ export class PacketRing implements LiveSource {
     return nowNs - HOLD_BACK_NS
   }
 
+  get isFilling(): boolean {
+    return this.#isReady(this.#blocks >> 3)
+  }
+
   /** Whether half of the blocks wait to be read. */
   get isPressed(): boolean {
-    const ahead = (this.#block + (this.#blocks >> 1)) % this.#blocks
-    return this.#statusOf(ahead) !== STATUS_KERNEL
+    return this.#isReady(this.#blocks >> 1)
   }
 
   drops(): number {
@@ -243,6 +246,11 @@ export class PacketRing implements LiveSource {
     this.record.bytes = new Uint8Array(0)
     this.#calls.munmap(this.#address, this.#blocks * BLOCK_BYTES)
     this.#calls.closeInBackground(this.fd)
+  }
+
+  /** Does the kernel have handed over the block that is so many ahead of ours, and so all between the two? */
+  #isReady(ahead: number): boolean {
+    return !this.#isClosed && this.#statusOf((this.#block + ahead) % this.#blocks) !== STATUS_KERNEL
   }
 
   #statusOf(block: number): number {

@@ -157,6 +157,10 @@ export class StreamedCapture implements LiveSource {
     return this.#spool.isStarved ? nowNs - this.#latenessNs : this.#lastNs
   }
 
+  get isFilling(): boolean {
+    return this.#spool.isPressed
+  }
+
   get isPressed(): boolean {
     return this.#spool.isPressed
   }

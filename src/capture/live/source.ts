@@ -20,6 +20,8 @@ export interface LiveSource {
    * wall clock says `nowNs`. Frames that are older may still come, but late.
    */
   horizonNs(nowNs: number): number
+  /** An eighth of the buffer or more waits: it is time to look more often. */
+  readonly isFilling: boolean
   /** What is buffered nears its limit: frames have to be taken now, whatever the other points do. */
   readonly isPressed: boolean
   /** Frames that the capture has lost so far, or null where it does not say. May ask the kernel. */
