@@ -12,10 +12,13 @@ import { SystemCallError } from '../capture/live/system.ts'
 import type { Point, PointIndex } from '../capture/record.ts'
 import { HoptraceError } from '../errors.ts'
 import { type Follower, PlaceFollower } from './follower.ts'
+import { Health } from './health.ts'
 import { PlaceFinder, type PlaceSelection } from './place-finder.ts'
 import { mayCaptureHere, requireCapturing } from './privileges.ts'
 import { RootHelper } from './root-helper.ts'
 import { isProgram, isStream, openStream, type StreamPoint, streamPoint } from './stream-points.ts'
+
+const HEALTH_EVERY_MS = 1000
 
 /** What is to be captured, as the command line says. */
 export interface LiveSelection extends PlaceSelection {
@@ -43,6 +46,9 @@ export class LivePoints {
   readonly #places = new Map<string, CapturePlace>()
   readonly #pointOf = new Map<string, PointIndex>()
   readonly #missing = new Set<string>()
+  readonly #sources = new Map<string, LiveSource>()
+  readonly #health: Health
+  #healthTimer: NodeJS.Timeout | undefined
   #follower: Follower | null = null
   #isClosed = false
 
@@ -77,6 +83,7 @@ export class LivePoints {
     this.#options = options
     this.#records = records
     this.#note = note
+    this.#health = new Health(note)
     this.#streams = points.filter(isStream).map(streamPoint)
     const explicit = points.filter((text) => !isStream(text))
     this.#finder = new PlaceFinder({ ...selection, points: explicit }, records.names)
@@ -119,6 +126,7 @@ export class LivePoints {
    */
   follow(willDropRoot: boolean): void {
     this.#records.onLaneEnd = (end) => this.#noteEnd(end)
+    this.#healthTimer = setInterval(() => this.#lookAtHealth(), HEALTH_EVERY_MS)
     if (this.#places.size === 0) return
     if (!willDropRoot) this.#follower = this.#followHere()
     else if (this.#finder.fixed.containers.length > 0) this.#follower = this.#followAsRoot()
@@ -135,6 +143,7 @@ export class LivePoints {
 
   close(): void {
     this.#isClosed = true
+    clearInterval(this.#healthTimer)
     this.#follower?.close()
   }
 
@@ -200,10 +209,19 @@ export class LivePoints {
     const { name } = place
     const point = this.#pointOf.get(name)
     this.#places.set(name, place)
+    this.#sources.set(name, source)
     if (point === undefined)
       this.#pointOf.set(name, this.#records.add(name, source, { next: place.next ?? null }))
     else this.#records.resume(point, source)
     return this.#missing.delete(name)
+  }
+
+  #lookAtHealth(): void {
+    const watched = this.#records.points.map((point) => ({
+      point,
+      isDown: (this.#sources.get(point.name) as Partial<PacketRing> | undefined)?.isDown,
+    }))
+    this.#health.look(watched, performance.now())
   }
 
   #attachLater(place: CapturePlace, source: LiveSource): void {

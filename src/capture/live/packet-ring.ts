@@ -144,6 +144,8 @@ export class PacketRing implements LiveSource {
   ended = false
   problem: string | null = null
   onReady = () => {}
+  /** The interface went down, and no frame has come since. */
+  isDown = false
   readonly #calls = systemCalls()
   readonly #epoch: Epoch
   readonly #isLoopback: boolean
@@ -215,6 +217,7 @@ export class PacketRing implements LiveSource {
   /** To be called where `poll` reported an error: the interface is down, or gone for good (`ended`) now or soon. */
   noteError(): void {
     this.#calls.getsockopt(this.fd, SOL_SOCKET, SO_ERROR, new Uint8Array(4))
+    this.isDown = true
     this.#lookWhetherGone()
   }
 
@@ -297,6 +300,7 @@ export class PacketRing implements LiveSource {
       length = Math.min(length + VLAN_TAG_BYTES, this.snapLenBytes || Number.POSITIVE_INFINITY)
       originalLength += VLAN_TAG_BYTES
     }
+    this.isDown = false
     record.start = start
     record.end = start + length
     record.originalLenBytes = originalLength
