@@ -6,6 +6,7 @@
 import { writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { LinkType } from '../link-types.ts'
+import { becomeUser, sudoUser } from './invoking-user.ts'
 import { originalLength } from './original-length.ts'
 
 export interface CapProgramOptions {
@@ -60,6 +61,8 @@ let originMs = performance.timeOrigin
 
 const cap = load()
 const linkType = open()
+const user = sudoUser()
+if (user !== null) becomeUser(user)
 writeHeader()
 cap.on('packet', take)
 watch()

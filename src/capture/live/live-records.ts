@@ -27,6 +27,7 @@ export type LaneSource = LiveSource & { readonly interfaces?: readonly CaptureIn
 
 /** One source in the merge. What it sees belongs to one point, or to one for each of its interfaces. */
 interface Lane {
+  readonly name: string
   source: LaneSource
   readonly point: PointIndex
   readonly filePoints: FilePoints | null
@@ -35,7 +36,7 @@ interface Lane {
 
 /** What happened to a point that goes on without its source. */
 export interface LaneEnd {
-  /** The point, or nothing where a program ended before it described one. */
+  /** The point, or nothing of a program, which may have none or several. */
   point: PointIndex
   name: string
   problem: string | null
@@ -118,7 +119,7 @@ export class LiveRecords {
     const filePoints = isStream
       ? new FilePoints(this.#list, { path: name, source: sourceName, name }, source.interfaces!)
       : null
-    this.#lanes.push({ source, point, filePoints, isEnded: false })
+    this.#lanes.push({ name, source, point, filePoints, isEnded: false })
     source.onReady = () => this.#poller.wake()
     this.#hasNewLanes = true
     this.#poller.wake()
@@ -278,7 +279,7 @@ export class LiveRecords {
     if (this.#stoppedNs === Number.POSITIVE_INFINITY)
       this.onLaneEnd({
         point: lane.point,
-        name: lane.point === NO_POINT ? '' : this.points[lane.point]!.name,
+        name: lane.name,
         problem: lane.source.problem,
       })
   }
