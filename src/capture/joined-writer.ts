@@ -98,6 +98,7 @@ export class JoinedWriter {
   async finish(): Promise<void> {
     try {
       this.#describe()
+      // In each file of a series they count from the beginning of the capture (pcapng, section 4.6).
       for (const { index, firstNs, lastNs, packets, captureDrops } of this.#about.points)
         this.#writer.addStatistics(index, {
           ...(Number.isNaN(firstNs) ? {} : { startNs: firstNs, endNs: lastNs }),

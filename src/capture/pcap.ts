@@ -64,7 +64,15 @@ export class PcapReader extends RecordReader {
     this.maxCapturedBytes = recordBound(snapLenBytes)
     // The upper bits tell of the frame check sequence (and once of a class).
     const linkType = view.getUint32(pos + 20, this.littleEndian) & 0xffff
-    this.interfaces.push({ name: null, description: null, next: null, linkType, snapLenBytes, drops: null })
+    this.interfaces.push({
+      name: null,
+      description: null,
+      next: null,
+      isPoint: false,
+      linkType,
+      snapLenBytes,
+      drops: null,
+    })
     this.record.linkType = linkType
     window.pos += FILE_HEADER_BYTES
   }

@@ -28,6 +28,18 @@ export function forEachOption(
   }
 }
 
+/** What a section of hoptrace's says in shb_userappl. */
+export const OUR_APPLICATION = 'hoptrace'
+
+/** Do the options of a Section Header Block in `window[start..end)` say that hoptrace wrote the section? */
+export function isOurSection(window: ByteWindow, start: number, end: number, littleEndian: boolean): boolean {
+  let isOurs = false
+  forEachOption(window.view, start, end, littleEndian, (code, at, length) => {
+    if (code === 4) isOurs = text(window.bytes, at, at + length) === OUR_APPLICATION
+  })
+  return isOurs
+}
+
 const NEXT_INTERFACE = 'next towards the way out: '
 
 /** The comment on an interface that tells which one comes behind it on the way out. */

@@ -2,6 +2,7 @@
 
 import { ftruncateSync, writeSync } from 'node:fs'
 import { BlockBuffer } from './block-buffer.ts'
+import { OUR_APPLICATION } from './pcapng-options.ts'
 import type { CaptureRecord, Epoch } from './record.ts'
 
 /** An interface to describe in the file. */
@@ -84,7 +85,7 @@ export class PcapngWriter {
     out.textOption(1, about.comment)
     out.textOption(2, about.hardware)
     out.textOption(3, about.os)
-    out.textOption(4, 'hoptrace')
+    out.textOption(4, OUR_APPLICATION)
     out.endOptions()
     out.end()
   }

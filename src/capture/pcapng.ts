@@ -10,7 +10,7 @@ import {
   isRead,
   minimumBytes,
 } from './pcapng-blocks.ts'
-import { readDrops, readInterfaceOptions, readNames } from './pcapng-options.ts'
+import { isOurSection, readDrops, readInterfaceOptions, readNames } from './pcapng-options.ts'
 import { type CaptureInterface, MAX_RECORD_BYTES, RecordReader } from './reader.ts'
 import type { Epoch } from './record.ts'
 import type { TickClock } from './tick-clock.ts'
@@ -37,6 +37,8 @@ export class PcapngReader extends RecordReader {
   private readonly clocks: TickClock[] = []
   /** Index of the section's first interface. */
   private sectionBase = 0
+  /** The section was written by hoptrace. */
+  private isOurs = false
   /** Drop counts from packet blocks, by interface index; an Interface Statistics Block overrules them. */
   private readonly countedDrops: number[] = []
   private lastTimeNs = 0
@@ -187,6 +189,7 @@ export class PcapngReader extends RecordReader {
     const end = pos + length - 4
     if (type === Block.SectionHeader) {
       this.sectionBase = this.interfaces.length
+      this.isOurs = isOurSection(window, pos + 24, end, littleEndian)
     } else if (type === Block.InterfaceDescription) {
       if (this.interfaces.length >= MAX_INTERFACES) {
         return this.stop(`more than ${MAX_INTERFACES} interfaces are described, at`)
@@ -194,7 +197,15 @@ export class PcapngReader extends RecordReader {
       const { name, description, next, clock } = readInterfaceOptions(window, pos + 16, end, littleEndian)
       const linkType = view.getUint16(pos + 8, littleEndian)
       const snapLenBytes = view.getUint32(pos + 12, littleEndian)
-      this.interfaces.push({ name, description, next, linkType, snapLenBytes, drops: null })
+      this.interfaces.push({
+        name,
+        description,
+        next,
+        isPoint: this.isOurs,
+        linkType,
+        snapLenBytes,
+        drops: null,
+      })
       this.clocks.push(clock)
     } else if (type === Block.NameResolution) {
       readNames(window, pos + 8, end, littleEndian, this.names, MAX_NAMES)

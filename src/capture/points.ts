@@ -144,8 +144,8 @@ export class FilePoints {
   /** The interface's own name where the file has several, else the file's. */
   private nameOf(interfaceIndex: number): string {
     const file = this.input.name ?? fileName(this.input.path)
-    if (this.interfaces.length === 1) return file
-    const own = this.interfaces[interfaceIndex].name
+    const { name: own, isPoint } = this.interfaces[interfaceIndex]
+    if (this.interfaces.length === 1 && !(isPoint && own !== null && this.input.name === null)) return file
     if (own === null) return `${file}:${interfaceIndex}`
     return this.input.name === null ? own : `${file}:${own}`
   }

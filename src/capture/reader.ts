@@ -9,6 +9,8 @@ import { CaptureRecord, type Epoch } from './record.ts'
 export interface CaptureInterface {
   readonly name: string | null
   readonly description: string | null
+  /** The name is that of a point: hoptrace wrote the file. */
+  readonly isPoint: boolean
   /** Name of the next interface towards the way out, where the file says so; see `nextInterfaceComment`. */
   readonly next: string | null
   /** LINKTYPE_ value. */

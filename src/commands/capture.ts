@@ -147,7 +147,7 @@ async function run(flags: CaptureFlags): Promise<void> {
     if (flags.rotate) file = await openFile(flags, records, points)
     await points.begin()
     endOn(records, flags)
-    announce(records, points)
+    announce(points)
     const lineOptions = {
       filter,
       names: points.names,
@@ -175,6 +175,8 @@ async function run(flags: CaptureFlags): Promise<void> {
     points.close()
     watch?.close()
     reportFileError(fileError)
+    // What went wrong was said when it did.
+    if (records.hasFailed) process.exitCode = 2
     const selected = selectFlows(report, {
       hosts: [],
       ports: [],
@@ -282,12 +284,9 @@ function endOn(records: LiveRecords, { duration }: CaptureFlags): void {
   if (duration !== undefined) setTimeout(() => records.stop(), duration).unref()
 }
 
-function announce(records: LiveRecords, points: LivePoints): void {
-  const places = records.points.map(
-    ({ name }) => `${name} (${points.placeOf(name)?.description ?? 'stream'})`,
-  )
+function announce(points: LivePoints): void {
   for (const remark of points.remarks) complain(remark)
-  if (places.length > 0) complain(`captures on ${places.join(', ')}; Ctrl-C ends it`)
+  complain(`captures on ${points.titles().join(', ')}; Ctrl-C ends it`)
 }
 
 function listenerFor(

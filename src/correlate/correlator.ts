@@ -71,8 +71,8 @@ export class Correlator {
     this.#identity.limitTo(options.snapLenBytes ?? 0)
     this.#coverage = new Coverage(points)
     this.#tally = new Tally(this, this.#coverage, options.onJourney)
-    this.#matcher = new Matcher(this.legs, this.flows, this.window, this.#identity, this.windowNs)
-    this.icmpErrors = new IcmpErrors(this.addresses, this.encapsulations, this.legs, this.flows, this.window)
+    this.#matcher = new Matcher(this, this.#identity, this.windowNs)
+    this.icmpErrors = new IcmpErrors(this.addresses, this.#legFinder, this.legs, this.flows, this.window)
   }
 
   /**

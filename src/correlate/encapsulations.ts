@@ -21,12 +21,17 @@ export interface Encapsulation {
 
 /** Further ones are not told apart: their packets are followed by the outermost headers. */
 const MAX_ENCAPSULATIONS = 4000
+/** Tunnels of the other direction that are tried, newest first, where identifiers do not tell which one it is. */
+const MAX_TRIED = 256
 
 /** Outer ports take no part: senders choose them anew for each flow, to spread the load. */
 export class EncapsulationTable {
   readonly all: Encapsulation[] = [{ kind: 'ipip', id: 0, source: 0, destination: 0, outer: 0 }]
   readonly #addresses: AddressTable
   readonly #byKey = new Map<string, EncapsulationIndex>()
+  /** Those that differ in nothing but their TEIDs, where they have any: each end of a GTP-U tunnel chooses its own. */
+  readonly #byLooseKey = new Map<string, EncapsulationIndex[]>()
+  readonly #partners = new Map<EncapsulationIndex, EncapsulationIndex>()
   #last: EncapsulationIndex = 0
 
   constructor(addresses: AddressTable) {
@@ -57,6 +62,7 @@ export class EncapsulationTable {
       index = this.all.length
       this.all.push(wanted)
       this.#byKey.set(keyOf(wanted), index)
+      if (this.#hasTeid(index)) this.#noteLoosely(index)
     }
     this.#last = index
     return index
@@ -71,6 +77,66 @@ export class EncapsulationTable {
     return (
       this.#byKey.get(keyOf({ kind, id, source: destination, destination: source, outer: turnedOuter })) ?? -1
     )
+  }
+
+  /** Tunnels that answers may come through, the likeliest first; only with GTP-U can there be more than one. */
+  *answers(index: EncapsulationIndex): Generator<EncapsulationIndex> {
+    const turned = this.turned(index)
+    if (turned >= 0) yield turned
+    if (!this.#hasTeid(index)) return
+    const partner = this.#partners.get(index)
+    if (partner !== undefined) yield partner
+    const others = this.#byLooseKey.get(this.#looseKeyOf(index, true)) ?? []
+    for (let i = others.length - 1; i >= Math.max(0, others.length - MAX_TRIED); i--) yield others[i]!
+  }
+
+  /** The two were seen to carry the two directions of a flow. */
+  pair(a: EncapsulationIndex, b: EncapsulationIndex): void {
+    if (!this.#hasTeid(a)) return
+    this.#partners.set(a, b)
+    this.#partners.set(b, a)
+  }
+
+  /** Do the two say the same of whose packet is inside: the innermost tunnels' kind and identifier? */
+  haveSameId(a: EncapsulationIndex, b: EncapsulationIndex): boolean {
+    const [one, other] = [this.all[a]!, this.all[b]!]
+    return one.kind === other.kind && one.id === other.id
+  }
+
+  /** Are the two packets of two networks, which may use the same addresses? */
+  areApart(a: EncapsulationIndex, b: EncapsulationIndex): boolean {
+    const { kind, id } = this.all[a]!
+    const other = this.all[b]!
+    return (kind === 'vxlan' || kind === 'geneve') && kind === other.kind && id !== other.id
+  }
+
+  /** How many tunnels are around each other. */
+  depth(index: EncapsulationIndex): number {
+    let depth = 0
+    for (let i = index; i > 0; i = this.all[i]!.outer) depth++
+    return depth
+  }
+
+  #hasTeid(index: EncapsulationIndex): boolean {
+    for (let i = index; i > 0; i = this.all[i]!.outer) if (this.all[i]!.kind === 'gtpu') return true
+    return false
+  }
+
+  #noteLoosely(index: EncapsulationIndex): void {
+    const key = this.#looseKeyOf(index, false)
+    const same = this.#byLooseKey.get(key)
+    if (same) same.push(index)
+    else this.#byLooseKey.set(key, [index])
+  }
+
+  #looseKeyOf(index: EncapsulationIndex, isTurned: boolean): string {
+    return this.nest(index)
+      .map(({ kind, id, source, destination }) =>
+        [kind, kind === 'gtpu' ? '' : id, ...(isTurned ? [destination, source] : [source, destination])].join(
+          ' ',
+        ),
+      )
+      .join()
   }
 
   /** The tunnels around a packet, outermost first. */

@@ -4,9 +4,10 @@ import type { PointIndex } from '../capture/record.ts'
 import type { Headers } from '../decode/headers.ts'
 import { isIcmpError } from '../decode/icmp.ts'
 import type { AddressIndex, AddressTable } from './addresses.ts'
-import type { EncapsulationIndex, EncapsulationTable } from './encapsulations.ts'
+import type { EncapsulationIndex } from './encapsulations.ts'
 import type { DirectionIndex, FlowTable } from './flows.ts'
 import { Protocol } from './identity.ts'
+import type { LegFinder } from './leg-finder.ts'
 import type { LegTable } from './legs.ts'
 import { JourneyFlag, type JourneyWindow } from './window.ts'
 
@@ -35,20 +36,20 @@ export class IcmpErrors {
   readonly all: IcmpErrorGroup[] = []
   readonly #groups = new Map<DirectionIndex, IcmpErrorGroup[]>()
   readonly #addresses: AddressTable
-  readonly #encapsulations: EncapsulationTable
+  readonly #legFinder: LegFinder
   readonly #legs: LegTable
   readonly #flows: FlowTable
   readonly #window: JourneyWindow
 
   constructor(
     addresses: AddressTable,
-    encapsulations: EncapsulationTable,
+    legFinder: LegFinder,
     legs: LegTable,
     flows: FlowTable,
     window: JourneyWindow,
   ) {
     this.#addresses = addresses
-    this.#encapsulations = encapsulations
+    this.#legFinder = legFinder
     this.#legs = legs
     this.#flows = flows
     this.#window = window
@@ -63,8 +64,8 @@ export class IcmpErrors {
     const destination = this.#addresses.intern(quoted.bytes, quoted.dstOffset, quoted.ipVersion)
     const ports = ((quoted.srcPort << 16) | quoted.dstPort) >>> 0
     // The packet went the other way through the same tunnels.
-    const back = this.#encapsulations.turned(encapsulation)
-    const leg = back < 0 ? -1 : this.#legs.find(point, quoted.protocol, source, destination, ports, back << 1)
+    const { protocol } = quoted
+    const leg = this.#legFinder.findAnswering(point, protocol, source, destination, ports, encapsulation)
     if (leg < 0) return false
     const direction = this.#flows.find(this.#legs.direction[leg]!)
     const from = this.#addresses.intern(headers.bytes, headers.srcOffset, headers.ipVersion)

@@ -57,7 +57,14 @@ export class Identity {
         b = mix(b, headers.icmpSeq)
       }
       const from = headers.payloadOffset
-      const to = Math.min(headers.end, from + Math.min(headers.payloadLenBytes, this.bodyBytes))
+      const wanted = from + Math.min(headers.payloadLenBytes, this.bodyBytes)
+      const to = Math.min(headers.end, wanted)
+      if (to < wanted && headers.end < headers.packetEnd && this.bodyBytes > 0) {
+        // In a tunnel the snaplen does not reach as far as outside of it: no bytes from here on, as points would differ.
+        this.bodyBytes = 0
+        this.of(headers)
+        return
+      }
       const bytes = headers.bytes
       for (let i = from; i < to; i += 4) {
         // Bytes behind `to` must not take part: they are another packet's.

@@ -3,12 +3,12 @@
 import type { PointIndex } from '../capture/record.ts'
 import { i32 } from '../decode/big-endian.ts'
 import { type Headers, TcpFlag } from '../decode/headers.ts'
-import type { AddressTable } from './addresses.ts'
+import type { AddressIndex, AddressTable } from './addresses.ts'
 import { finish, mix } from './columns.ts'
 import type { EncapsulationIndex, EncapsulationTable } from './encapsulations.ts'
 import type { FlowTable } from './flows.ts'
 import { Protocol } from './identity.ts'
-import type { LegIndex, LegTable } from './legs.ts'
+import { type LegIndex, type LegTable, OWN_ANSWER } from './legs.ts'
 
 /** A conversation without a handshake ends after this silence, as its NAT mapping does (RFC 4787: two minutes). */
 const IDLE_NS = 120e9
@@ -38,6 +38,8 @@ export class LegFinder {
     const { bytes, srcOffset, dstOffset } = headers
     const source = i32(bytes, srcOffset)
     const destination = i32(bytes, dstOffset)
+    // To itself a host sends requests and answers with the same words.
+    if (source === destination) return this.#findLeg(point, headers, timeNs, encapsulation)
     const ports = headers.hasTransport ? (headers.srcPort << 16) | headers.dstPort : 0
     const where = (encapsulation << 18) | (point << 8) | headers.protocol
     const at = (finish(mix(mix(mix(where, source), destination), ports)) % RECENT_LEGS) * RECENT_WORDS
@@ -67,25 +69,28 @@ export class LegFinder {
     const source = addresses.intern(headers.bytes, headers.srcOffset, headers.ipVersion)
     const destination = addresses.intern(headers.bytes, headers.dstOffset, headers.ipVersion)
     const ports = headers.hasTransport ? ((headers.srcPort << 16) | headers.dstPort) >>> 0 : 0
-    const leg = legs.find(point, headers.protocol, source, destination, ports, encapsulation << 1)
+    const isOwnEcho = source === destination && headers.icmpType >= 0
+    const ownAnswer = isOwnEcho && isEchoAnswer(headers) ? OWN_ANSWER : 0
+    const variant = (encapsulation << 1) | ownAnswer
+    const leg = legs.find(point, headers.protocol, source, destination, ports, variant)
     const isSyn = headers.protocol === Protocol.Tcp && (headers.tcpFlags & TcpFlag.Syn) !== 0
     if (leg >= 0 && !this.#isReused(leg, isSyn, headers, timeNs)) {
       if (isSyn) this.#noteIsn(leg, headers)
       return leg
     }
-    const fresh = legs.add(point, headers.protocol, source, destination, ports, encapsulation << 1)
-    const back = this.#encapsulations.turned(encapsulation)
+    const fresh = legs.add(point, headers.protocol, source, destination, ports, variant)
+    const turnedPorts = ((ports << 16) | (ports >>> 16)) >>> 0
     let mirror =
-      back < 0
-        ? -1
-        : legs.find(
+      encapsulation === 0
+        ? legs.find(
             point,
             headers.protocol,
             destination,
             source,
-            ((ports << 16) | (ports >>> 16)) >>> 0,
-            back << 1,
+            turnedPorts,
+            isOwnEcho ? ownAnswer ^ OWN_ANSWER : 0,
           )
+        : this.findAnswering(point, headers.protocol, destination, source, turnedPorts, encapsulation)
     if (mirror === fresh) mirror = -1
     if (mirror >= 0 && leg >= 0 && !legs.stale[leg]) {
       // The tuple begins anew with this packet: what comes back belongs to the new conversation too.
@@ -100,6 +105,24 @@ export class LegFinder {
     } else this.#flows.join(fresh, this.#flows.add(headers.protocol))
     if (isSyn) this.#noteIsn(fresh, headers)
     return fresh
+  }
+
+  /** The leg with this tuple whose answers come through these tunnels, or -1. */
+  findAnswering(
+    point: PointIndex,
+    protocol: number,
+    source: AddressIndex,
+    destination: AddressIndex,
+    ports: number,
+    encapsulation: EncapsulationIndex,
+  ): LegIndex {
+    for (const back of this.#encapsulations.answers(encapsulation)) {
+      const leg = this.#legs.find(point, protocol, source, destination, ports, back << 1)
+      if (leg < 0) continue
+      this.#encapsulations.pair(encapsulation, back)
+      return leg
+    }
+    return -1
   }
 
   /** Does this packet begin another conversation with a tuple that was used before? */
@@ -168,4 +191,9 @@ export class LegFinder {
     const mirror = this.#legs.mirror[leg]!
     if (mirror >= 0) this.#legs.stale[mirror] = 1
   }
+}
+
+/** Echo reply of ICMP (RFC 792) or ICMPv6 (RFC 4443). */
+function isEchoAnswer({ protocol, icmpType }: Headers): boolean {
+  return icmpType === (protocol === Protocol.Icmp ? 0 : 129)
 }

@@ -5,6 +5,9 @@ import type { AddressIndex } from './addresses.ts'
 import { finish, grown, mix } from './columns.ts'
 import type { EncapsulationIndex } from './encapsulations.ts'
 
+/** In `variant`: see there. */
+export const OWN_ANSWER = 1 << 15
+
 /** Index of a leg in its `LegTable`. */
 export type LegIndex = number
 
@@ -17,7 +20,10 @@ export class LegTable {
   count = 0
   point = new Uint16Array(64)
   protocol = new Uint8Array(64)
-  /** 1 for the second time that a packet passes the point with this tuple; in the bits above, its `EncapsulationIndex`. */
+  /**
+   * Bit 0: the second time that a packet passes the point with this tuple. Bit 15: the answer to an echo of a host to
+   * itself, which has the tuple of the request. Between them: its `EncapsulationIndex`.
+   */
   variant = new Uint16Array(64)
   source: Uint32Array<ArrayBuffer> = new Uint32Array(64)
   destination: Uint32Array<ArrayBuffer> = new Uint32Array(64)
@@ -121,7 +127,7 @@ export class LegTable {
 
   /** The tunnels that packets are inside of here. */
   encapsulation(leg: LegIndex): EncapsulationIndex {
-    return this.variant[leg]! >>> 1
+    return (this.variant[leg]! & ~OWN_ANSWER) >>> 1
   }
 
   /** How many of source, destination, source port and destination port are the same: 0–4. */

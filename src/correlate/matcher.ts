@@ -1,6 +1,7 @@
 /** The matcher: decides which journey in the window a sighting belongs to, and which flows thereby turn out to be one. */
 
 import { type Headers, TcpFlag } from '../decode/headers.ts'
+import type { EncapsulationTable } from './encapsulations.ts'
 import type { DirectionIndex, FlowTable } from './flows.ts'
 import { type Identity, Protocol } from './identity.ts'
 import type { LegIndex, LegTable } from './legs.ts'
@@ -43,20 +44,32 @@ export const Match = {
 } as const
 export type Match = (typeof Match)[keyof typeof Match]
 
+/** The tables that the matcher reads and writes. */
+export interface Tables {
+  readonly legs: LegTable
+  readonly encapsulations: EncapsulationTable
+  readonly flows: FlowTable
+  readonly window: JourneyWindow
+}
+
 export class Matcher {
   /** The journey that `match` found; valid until its next call. */
   slot: JourneySlot = -1
   readonly #legs: LegTable
+  readonly #encapsulations: EncapsulationTable
   readonly #flows: FlowTable
   readonly #window: JourneyWindow
   readonly #identity: Identity
   readonly #windowNs: number
   /** A journey was refused only because its flow looks otherwise at another point. */
   #conflict = false
+  /** An equal packet was seen in another network's tunnel. */
+  #isInTwoNetworks = false
   readonly #candidates = new Int32Array(MAX_CANDIDATES)
 
-  constructor(legs: LegTable, flows: FlowTable, window: JourneyWindow, identity: Identity, windowNs: number) {
+  constructor({ legs, encapsulations, flows, window }: Tables, identity: Identity, windowNs: number) {
     this.#legs = legs
+    this.#encapsulations = encapsulations
     this.#flows = flows
     this.#window = window
     this.#identity = identity
@@ -75,11 +88,12 @@ export class Matcher {
     this.slot = -1
     let known = 0
     let best: JourneySlot = -1
-    let bestScore = -1
+    let bestRank = -1
     let tied = false
     let linked = 0
     let steps = 0
     this.#conflict = false
+    this.#isInTwoNetworks = false
     for (let slot = this.#window.newest(low); slot >= 0; slot = this.#window.older(slot)) {
       if (++steps > MAX_STEPS || known === MAX_CANDIDATES) break
       if (keyHigh[slot] !== high || keyLow[slot] !== low) continue
@@ -97,18 +111,21 @@ export class Matcher {
         this.#candidates[known++] = slot
         continue
       }
-      if (known > 0 || linked >= MAX_LINKS) continue
+      const kin = this.#legs.variant[leg]! > 1 ? this.#tunnelKin(slot, leg, headers) : 0
+      if (kin < 0 || known > 0 || linked >= MAX_LINKS) continue
       linked++
       const score = this.#linkScore(leg, direction, theirs, here, headers, timeNs)
       if (score < 0) continue
-      if (score > bestScore) {
+      const rank = 2 * score + kin
+      if (rank > bestRank) {
         best = slot
-        bestScore = score
+        bestRank = rank
         tied = false
-      } else if (score === bestScore) tied ||= this.#flows.find(journeyDirection[best]!) !== theirs
+      } else if (rank === bestRank) tied ||= this.#flows.find(journeyDirection[best]!) !== theirs
     }
     if (known > 0) {
       this.slot = known === 1 ? this.#candidates[0]! : this.#chooseTwin(known, leg, timeNs)
+      if (this.#isInTwoNetworks) this.#doubtOutside(this.slot, headers)
       return Match.Sighting
     }
     if (tied) {
@@ -117,12 +134,13 @@ export class Matcher {
     }
     if (best < 0 && this.#conflict && !this.#identity.weak) return Match.NewMapping
     if (best < 0) return Match.None
-    if (this.#identity.weak && bestScore < 3) {
+    if (this.#identity.weak && bestRank < 6) {
       // So little speaks for it that an equal packet of somebody else would look the same.
       this.#window.flags[best]! |= JourneyFlag.Ambiguous
       return Match.Undecided
     }
     this.slot = best
+    if (this.#isInTwoNetworks) this.#doubtOutside(best, headers)
     this.#flows.merge(direction, this.#flows.find(journeyDirection[best]!))
     return Match.Sighting
   }
@@ -242,8 +260,10 @@ export class Matcher {
     if (here >= 0) {
       // Past the same point again with another tuple (hairpin): a router in between took one from the TTL. Only where a
       // point sees all interfaces can it come by before that, too.
-      const sameId = seesAllInterfaces(headers) && headers.ipVersion === 4 && headers.ipId !== 0 && score >= 2
-      return headers.ttl < this.#window.ttl[here]! || sameId ? score : -1
+      const hasId = headers.ipVersion === 4 && headers.ipId !== 0
+      const sameId = seesAllInterfaces(headers) && hasId && score >= 2
+      if (headers.ttl < this.#window.ttl[here]! || sameId) return score
+      return this.#isInOrOut(leg, this.#window.leg[here]!) && (hasId || score === 4) ? score : -1
     }
     if (
       this.#differElsewhere(direction, theirs, point) ||
@@ -254,6 +274,43 @@ export class Matcher {
       return -1
     }
     return score
+  }
+
+  /** Is one of two legs at a point inside of tunnels that the other is not in: did the packet enter or leave them there? */
+  #isInOrOut(leg: LegIndex, other: LegIndex): boolean {
+    const legs = this.#legs
+    if (((legs.variant[leg]! | legs.variant[other]!) & ~1) === 0) return false
+    const depth = (which: LegIndex) => this.#encapsulations.depth(legs.encapsulation(which))
+    return depth(leg) !== depth(other)
+  }
+
+  /**
+   * For a packet in a tunnel: 1 where the journey was seen in the same one, -1 where it is another network's, that may use
+   * the same addresses, and no router has passed it on to this one; else 0.
+   */
+  #tunnelKin(slot: JourneySlot, leg: LegIndex, headers: Headers): number {
+    const { firstSighting, nextSighting, leg: legOf, ttl } = this.#window
+    const encapsulation = this.#legs.encapsulation(leg)
+    let kin = 0
+    for (let s = firstSighting[slot]!; s >= 0; s = nextSighting[s]!) {
+      const other = this.#legs.encapsulation(legOf[s]!)
+      if (other === 0) continue
+      if (ttl[s] === headers.ttl && this.#encapsulations.areApart(encapsulation, other)) kin = -1
+      else if (kin === 0 && this.#encapsulations.haveSameId(encapsulation, other)) kin = 1
+    }
+    if (kin < 0) {
+      this.#isInTwoNetworks = true
+      this.#doubtOutside(slot, headers)
+    }
+    return kin
+  }
+
+  /** Two networks carry the same bytes: what was seen outside of the tunnels may be the one's or the other's. */
+  #doubtOutside(slot: JourneySlot, headers: Headers): void {
+    if (headers.protocol === Protocol.Tcp || (headers.ipVersion === 4 && headers.ipId !== 0)) return
+    const { firstSighting, nextSighting, leg, flags } = this.#window
+    for (let s = firstSighting[slot]!; s >= 0; s = nextSighting[s]!)
+      if (this.#legs.encapsulation(leg[s]!) === 0) flags[slot]! |= JourneyFlag.Ambiguous
   }
 
   /** Do two directions both have a leg at some other point? Then they are two conversations. */

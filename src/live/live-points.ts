@@ -96,7 +96,9 @@ export class LivePoints {
 
   /** Points that are captured at the moment. */
   active(): PointIndex[] {
-    return [...this.#pointOf].flatMap(([name, point]) => (this.#missing.has(name) ? [] : [point]))
+    return this.#records.points.flatMap(({ index, name, ended }) =>
+      ended || this.#missing.has(name) ? [] : [index],
+    )
   }
 
   /** Is the point waiting for its interface to come back? */
@@ -115,9 +117,10 @@ export class LivePoints {
     }
   }
 
-  /** `container (eth0 of container web)`, for each point that has a place. */
-  placeOf(name: string): CapturePlace | undefined {
-    return this.#places.get(name)
+  /** `container (eth0 of container web)`, for each point and program. */
+  titles(): string[] {
+    const places = [...this.#places.values()].map(({ name, description }) => `${name} (${description})`)
+    return [...places, ...this.#streams.map(({ name, text }) => `${name} (${text})`)]
   }
 
   /**

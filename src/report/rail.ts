@@ -3,7 +3,7 @@
 import { tunnelName, tunnelSteps } from './encapsulation.ts'
 import { renderEndpoint, renderEnds, sameEndpoint } from './endpoint.ts'
 import { isBeforeAll, stationName } from './flow-cells.ts'
-import type { DirectionName, Endpoint, FlowReport, LatencyReport, Station } from './model.ts'
+import type { DirectionName, Encapsulation, Endpoint, FlowReport, LatencyReport, Station } from './model.ts'
 import type { Palette } from './palette.ts'
 import { formatCount, formatCounted, formatDurationNs } from './quantities.ts'
 import { cutToWidth, displayWidth, padToWidth, wrapText } from './width.ts'
@@ -142,9 +142,11 @@ function changesOf(before: Station, station: Station, protocol: string, directio
   // The reply to a rewritten source has a rewritten destination, and the other way round.
   add(direction === 'forward' ? 'SNAT' : 'DNAT undone', 'src')
   add(direction === 'forward' ? 'DNAT' : 'SNAT undone', 'dst')
-  const { entered, left } = tunnelSteps(before, station)
+  const { left, entered, readdressed } = tunnelSteps(before, station)
+  const ends = (tunnel: Encapsulation): string => `(${tunnel.src} → ${tunnel.dst})`
   for (const tunnel of left) changes.push(`≠ out of ${tunnelName(tunnel)}`)
-  for (const tunnel of entered) changes.push(`≠ into ${tunnelName(tunnel)} (${tunnel.src} → ${tunnel.dst})`)
+  for (const tunnel of readdressed) changes.push(`≠ ${tunnelName(tunnel)} readdressed ${ends(tunnel)}`)
+  for (const tunnel of entered) changes.push(`≠ into ${tunnelName(tunnel)} ${ends(tunnel)}`)
   if (before.ttl !== station.ttl) changes.push(`≠ TTL ${before.ttl} → ${station.ttl}`)
   return changes
 }

@@ -43,10 +43,42 @@ export interface KnownNamespace {
   readonly netnsId: number | null
 }
 
-/** The network namespaces that hold processes, as seen from the one at `netnsPath`; null where that cannot be told. */
+/**
+ * The network namespaces that hold processes or have a name in /run/netns, as seen from the one at `netnsPath`; null where
+ * that cannot be told.
+ */
 export async function knownNamespaces(netnsPath: string | null): Promise<KnownNamespace[] | null> {
-  const outcome = await runIn(netnsPath, 'lsns', '-J', '-t', 'net', '-o', 'NS,PID,NETNSID')
-  return outcome.ok ? parseNamespaces(outcome.stdout) : null
+  const [withProcesses, named] = await Promise.all([
+    runIn(netnsPath, 'lsns', '-J', '-t', 'net', '-o', 'NS,PID,NETNSID'),
+    runIn(netnsPath, 'ip', '-j', 'netns', 'list-id'),
+  ])
+  const known = withProcesses.ok ? parseNamespaces(withProcesses.stdout) : null
+  const listed = named.ok ? parseNamespaceIds(named.stdout) : []
+  if (known === null && listed.length === 0) return null
+  const inodes = new Set(known?.map(({ inode }) => inode))
+  const others = await Promise.all(
+    listed.map(async ({ name, netnsId }) => {
+      const inode = await namespaceInode(`/run/netns/${name}`)
+      return inode === null || inodes.has(inode) ? [] : { inode, pid: null, netnsId }
+    }),
+  )
+  return [...(known ?? []), ...others.flat()]
+}
+
+/** What `ip -j netns list-id` printed: the named namespaces that have an id. */
+export function parseNamespaceIds(json: string): { name: string; netnsId: number }[] {
+  try {
+    return listOf(JSON.parse(json)).flatMap((entry) => {
+      const { name, nsid } = fieldsOf(entry)
+      const netnsId = integerOf(nsid)
+      // The name becomes part of a path.
+      return typeof name === 'string' && !name.includes('/') && name !== '..' && netnsId !== null
+        ? { name, netnsId }
+        : []
+    })
+  } catch {
+    return []
+  }
 }
 
 /** What `lsns -J` printed: numbers, or texts in older versions. */

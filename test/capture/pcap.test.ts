@@ -145,6 +145,7 @@ test('counters of a point: packets, bytes, snapped records, times and their reve
       name: 'count',
       source: 'count.pcap',
       linkType: 1,
+      next: null,
       packets: 3,
       bytes: 1620,
       firstNs: -1_000,

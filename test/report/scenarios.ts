@@ -3,6 +3,7 @@
 import type {
   DirectionName,
   DirectionReport,
+  Encapsulation,
   Endpoint,
   FindingReport,
   FlowReport,
@@ -27,6 +28,18 @@ export function way(packets: number, ...stations: string[]): DirectionReport {
     return { point, src: end(src), dst: end(dst), ttl: Number(ttl), packets }
   })
   return { packets, bytes: packets * 75, path }
+}
+
+/** The same way, inside of these tunnels at these points: `vxlan 4097 192.0.2.1 192.0.2.2`, outermost first. */
+export function tunneled(way: DirectionReport, points: string, ...tunnels: string[]): DirectionReport {
+  const encapsulation = tunnels.map((text) => {
+    const [kind, id, src, dst] = text.split(' ')
+    return { kind: kind as Encapsulation['kind'], id: Number(id), src, dst }
+  })
+  const path = way.path.map((station) =>
+    points.split(' ').includes(station.point) ? { ...station, encapsulation } : station,
+  )
+  return { ...way, path }
 }
 
 export function translation(
@@ -424,6 +437,44 @@ export const embeddedDns = report(
   ],
 )
 
+/** From a pod on one host to a pod on another one, through VXLAN between them; the second flow's VXLAN is in GRE over IPv6. */
+export const overlay: Report = (() => {
+  const [points, back] = [
+    ['pod', 'bridge', 'uplink', 'uplink2', 'bridge2', 'pod2'],
+    ['pod2', 'bridge2', 'uplink2', 'uplink', 'bridge', 'pod'],
+  ]
+  const ttls = [64, 64, 63, 63, 62, 62]
+  const flowOf = (
+    id: number,
+    port: number,
+    outer: [string[], string[]],
+    more: Partial<FlowReport>,
+  ): FlowReport => {
+    const [client, server] = [`10.244.1.5:${port}`, '10.244.2.7:8080']
+    const there = way(5, ...points.map((point, i) => `${point} ${client} ${server} ${ttls[i]}`))
+    const answers = way(4, ...back.map((point, i) => `${point} ${server} ${client} ${ttls[i]}`))
+    const tunnels = 'uplink uplink2'
+    return flow(id, tunneled(there, tunnels, ...outer[0]), tunneled(answers, tunnels, ...outer[1]), more)
+  }
+  const gre = [
+    'gre 9 2001:db8:aaaa:bbbb:1::10 2001:db8:aaaa:bbbb:2::20',
+    'gre 9 2001:db8:aaaa:bbbb:2::20 2001:db8:aaaa:bbbb:1::10',
+  ]
+  const vxlan = ['vxlan 4097 192.168.1.10 192.168.2.20', 'vxlan 4097 192.168.2.20 192.168.1.10']
+  return report(points, [
+    flowOf(1, 40_000, [[vxlan[0]], [vxlan[1]]], { lost: [loss('forward', 'uplink uplink2', 2)] }),
+    flowOf(
+      2,
+      40_001,
+      [
+        [gre[0], vxlan[0]],
+        [gre[1], vxlan[1]],
+      ],
+      {},
+    ),
+  ])
+})()
+
 export const scenarios: Record<string, Report> = {
   outboundMasquerade,
   inboundPublishedPort,
@@ -438,4 +489,5 @@ export const scenarios: Record<string, Report> = {
   noFlows,
   fortyPoints,
   embeddedDns,
+  overlay,
 }

@@ -71,6 +71,7 @@ export class TraceBuilder {
     for (const [index, { name, clockOffsetNs = 0, snapLen = 262_144 }] of this.points.entries()) {
       const seen = this.#sightings.filter(({ point }) => point === index).sort((a, b) => a.timeNs - b.timeNs)
       for (const [record, { journey, station, timeNs }] of seen.entries()) {
+        if (!journey) continue
         const known = journey.sightings.find((sighting) => sighting.station === station)
         if (known) known.frames.push(record + 1)
         else

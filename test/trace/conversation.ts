@@ -1,7 +1,18 @@
 /** Conversations: packets along a path, translated and routed on the way, with a clock of their own. */
 
 import type { TraceBuilder } from './builder.ts'
-import { buildFrame, type Content, type Endpoint, ipBytes, isIpv6, type Protocol } from './frame.ts'
+import {
+  buildArp,
+  buildError,
+  buildFrame,
+  type Content,
+  type Endpoint,
+  ipBytes,
+  isIpv6,
+  type Outer,
+  type Protocol,
+  type Wrapping,
+} from './frame.ts'
 import type {
   ConversationOptions,
   Direction,
@@ -13,6 +24,7 @@ import type {
   TrueFlow,
   TrueJourney,
   TrueStation,
+  Tunnel,
 } from './model.ts'
 
 /** What TCP, UDP and echo have in common: a path, addresses along it, and a clock of its own. */
@@ -26,6 +38,7 @@ export abstract class Conversation {
   readonly #path: readonly string[]
   readonly #routed: ReadonlySet<number>
   readonly #nat: readonly { rule: Nat; hop: number; replyHop: number }[]
+  readonly #tunnels: readonly { tunnel: Tunnel; enter: number; leave: number }[]
   readonly #ipId = { client: 0, server: 0 }
   /** Per direction and station, when the last packet passed: wires keep order unless told otherwise. */
   readonly #lastNs: { forward: number[]; reverse: number[] } = { forward: [], reverse: [] }
@@ -41,6 +54,10 @@ export abstract class Conversation {
       const hop = this.#hop(rule.between)
       return { rule, hop, replyHop: rule.replyBetween === undefined ? hop : this.#hop(rule.replyBetween) }
     })
+    this.#tunnels = (options.tunnels ?? []).map((tunnel) => {
+      const [enter, leave] = tunnel.within.map((hop) => this.#hop(hop)) as [number, number]
+      return { tunnel, enter, leave }
+    })
     this.nowNs = options.startNs ?? trace.nowNs
     for (const side of ['client', 'server'] as const) this.#ipId[side] = trace.random.integer(1, 30_000)
   }
@@ -52,7 +69,7 @@ export abstract class Conversation {
 
   /** Sends one packet along the path and moves the clock to where the other side can answer it. */
   protected emit(from: Side, parts: Partial<Content>, options: PacketOptions = {}): TrueJourney {
-    const { random, points, hopDelayNs } = this.trace
+    const { random, hopDelayNs } = this.trace
     const direction = from === 'client' ? 'forward' : 'reverse'
     const ipId = options.ipId ?? parts.ipId ?? this.#ipId[from]++
     const content: Content = {
@@ -92,7 +109,7 @@ export abstract class Conversation {
       }
       passage.reached.push(station)
       if (unseen.includes(station)) continue
-      const point = points.findIndex(({ name }) => name === this.#path[station])
+      const point = this.#pointAt(station)
       const bytes = buildFrame(content, this.#wrapping(direction, station, point))
       this.trace.see({ journey, station, point, timeNs, bytes })
       if (twice.includes(station)) this.trace.see({ journey, station, point, timeNs: timeNs + 900, bytes })
@@ -102,6 +119,35 @@ export abstract class Conversation {
       ? this.nowNs + random.integer(2_000, 9_000)
       : timeNs + random.integer(20_000, 200_000)
     return journey
+  }
+
+  /** A router answers a packet that got as far as `station` with an ICMP error (IPv4); all stations on the way back see it. */
+  refuse(
+    journey: TrueJourney,
+    station: number | string,
+    error: { from: string; type: number; code: number },
+  ): void {
+    const back = journey.direction === 'forward' ? 'reverse' : 'forward'
+    const way = this.#stations(back)
+    for (const at of way.slice(way.indexOf(this.#station(station)))) {
+      const point = this.#pointAt(at)
+      const there = this.#wrapping(journey.direction, at, point)
+      const bytes = buildError(journey.content, there, this.#wrapping(back, at, point), { ...error, ipId: 7 })
+      this.nowNs += 20_000
+      this.trace.see({ journey: null, station: at, point, timeNs: this.nowNs, bytes })
+    }
+  }
+
+  /** The client's side asks for the server's MAC address through the tunnels; seen at `station`, which must be inside. */
+  arp(station: number | string): void {
+    const at = this.#station(station)
+    const point = this.#pointAt(at)
+    const bytes = buildArp(this.#wrapping('forward', at, point))
+    this.trace.see({ journey: null, station: at, point, timeNs: this.nowNs, bytes })
+  }
+
+  #pointAt(station: number): number {
+    return this.trace.points.findIndex(({ name }) => name === this.#path[station])
   }
 
   /** The truth about this conversation; call it when all sightings have their frame numbers. */
@@ -168,7 +214,14 @@ export abstract class Conversation {
           journey.sightings.some((sighting) => sighting.station === station),
       )
       const ttl = this.#ttl(direction, station)
-      return { point: this.#path[station], src, dst, ttl, packets: seen.length }
+      const encapsulation = this.#outers(direction, station).map(({ kind, id, ...ends }) => {
+        return { kind, id, src: ends.src, dst: ends.dst }
+      })
+      return {
+        point: this.#path[station],
+        ...(encapsulation.length > 0 ? { encapsulation } : {}),
+        ...{ src, dst, ttl, packets: seen.length },
+      }
     })
   }
 
@@ -193,24 +246,56 @@ export abstract class Conversation {
   }
 
   #ttl(direction: Direction, station: number): number {
-    const routers = [...this.#routed].filter((hop) =>
-      direction === 'forward' ? hop < station : hop >= station,
-    )
     const { clientTtl = 64, serverTtl = 64 } = this.#options
-    return (direction === 'forward' ? clientTtl : serverTtl) - routers.length
+    const first = direction === 'forward' ? clientTtl : serverTtl
+    return first - this.#routersPassed(direction, station, -1)
   }
 
-  #wrapping(direction: Direction, station: number, point: number) {
+  /** Routers so far that were met by the tunnel of this number in `#tunnels`, or by the packet itself (-1). */
+  #routersPassed(direction: Direction, station: number, layer: number): number {
+    const layerAt = (hop: number) => this.#tunnels.findIndex(({ enter, leave }) => enter < hop && hop < leave)
+    return [...this.#routed].filter(
+      (hop) => layerAt(hop) === layer && (direction === 'forward' ? hop < station : hop >= station),
+    ).length
+  }
+
+  /** Headers of the tunnels that are around the packet here, outermost first. */
+  #outers(direction: Direction, station: number): Outer[] {
+    return this.#tunnels.flatMap(({ tunnel, enter, leave }, layer) => {
+      if (station <= enter || station > leave) return []
+      let { client, server } = tunnel
+      for (const { kind, between, to } of tunnel.nat ?? []) {
+        if (this.#hop(between) >= station) continue
+        if (kind === 'snat') client = to
+        else server = to
+      }
+      const isForward = direction === 'forward'
+      const [src, dst] = isForward ? [client, server] : [server, client]
+      const { id = 0, replyId = id, srcPort = 49_152 + this.#id * 7 } = tunnel
+      return {
+        ...{ kind: tunnel.kind, src, dst, id: isForward ? id : replyId },
+        ttl: 64 - this.#routersPassed(direction, station, layer),
+        srcPort: isForward ? srcPort : srcPort + 1000,
+        dstPort: tunnel.port ?? { vxlan: 4789, geneve: 6081, gtpu: 2152, gre: 0, ipip: 0 }[tunnel.kind],
+      }
+    })
+  }
+
+  #wrapping(direction: Direction, station: number, point: number): Wrapping {
     const { src, dst } = this.#endpoints(direction, station)
     const { vlan = null, offloaded = false } = this.trace.points[point]
     // Routers cut the path into segments; the client's own MAC follows from its address, as Docker makes it.
-    const segment = [...this.#routed].filter((hop) => hop < station).length
-    const near = Uint8Array.from(
-      segment === 0 ? [2, 0x42, ...ipBytes(this.#options.client.ip).slice(-4)] : [2, 0, 0, 0, segment, 1],
-    )
-    const far = Uint8Array.from([2, 0, 0, 0, segment, 2])
-    const [srcMac, dstMac] = direction === 'forward' ? [near, far] : [far, near]
-    return { srcMac, dstMac, vlan, src, dst, ttl: this.#ttl(direction, station), offloaded }
+    const macs = (segment: number): Uint8Array[] => {
+      const own = [2, 0x42, ...ipBytes(this.#options.client.ip).slice(-4)]
+      const near = Uint8Array.from(segment === 0 ? own : [2, 0, 0, 0, segment, 1])
+      const far = Uint8Array.from([2, 0, 0, 0, segment, 2])
+      return direction === 'forward' ? [near, far] : [far, near]
+    }
+    const [srcMac, dstMac] = macs([...this.#routed].filter((hop) => hop < station).length)
+    const [insideSrcMac, insideDstMac] = macs(this.#routersPassed('forward', station, -1))
+    const tunnels = this.#outers(direction, station)
+    const ttl = this.#ttl(direction, station)
+    return { srcMac, dstMac, insideSrcMac, insideDstMac, tunnels, vlan, src, dst, ttl, offloaded }
   }
 
   #hop(hop: Hop): number {

@@ -41,8 +41,27 @@ export interface Wrapping {
   src: Endpoint
   dst: Endpoint
   ttl: number
+  /** Tunnels around the packet, outermost first, and the MACs of a frame that is inside of one. */
+  tunnels: readonly Outer[]
+  insideSrcMac: Uint8Array
+  insideDstMac: Uint8Array
   /** Write only the folded pseudo-header sum, as a sender with checksum offload does. */
   offloaded: boolean
+}
+
+export type TunnelKind = 'vxlan' | 'geneve' | 'gre' | 'ipip' | 'gtpu'
+
+/** What a tunnel puts around a packet. */
+export interface Outer {
+  kind: TunnelKind
+  /** VNI, key or TEID; IP in IP has none. */
+  id: number
+  src: string
+  dst: string
+  ttl: number
+  /** For those over UDP. */
+  srcPort: number
+  dstPort: number
 }
 
 const PROTOCOL_NUMBER = { tcp: 6, udp: 17, icmp: 1 } as const
@@ -96,7 +115,9 @@ export function tcpOptions(syn: boolean, tsVal: number, tsEcr: number): Uint8Arr
   return Uint8Array.from(syn ? [2, 4, 5, 180, 4, 2, ...timestamps, 1, 3, 3, 7] : [1, 1, ...timestamps])
 }
 
-function transport(content: Content, wrapping: Wrapping, protocolNumber: number): Uint8Array {
+type Ends = Pick<Wrapping, 'src' | 'dst' | 'offloaded'>
+
+function transport(content: Content, wrapping: Ends, protocolNumber: number): Uint8Array {
   const { src, dst } = wrapping
   let header: number[]
   let checksumAt: number
@@ -127,24 +148,102 @@ function transport(content: Content, wrapping: Wrapping, protocolNumber: number)
 
 /** One Ethernet frame with right lengths and checksums. */
 export function buildFrame(content: Content, wrapping: Wrapping): Uint8Array {
-  const { src, dst, vlan } = wrapping
-  const six = isIpv6(src.ip)
-  const protocolNumber = six && content.protocol === 'icmp' ? ICMPV6 : PROTOCOL_NUMBER[content.protocol]
-  const inner = transport(content, wrapping, protocolNumber)
-  let ip: Uint8Array
-  if (six) {
-    ip = concat(
-      [0x60, 0, 0, 0, ...word16(inner.length), protocolNumber, wrapping.ttl],
-      ipBytes(src.ip),
-      ipBytes(dst.ip),
-    )
-  } else {
-    const fixed = [0x45, 0, ...word16(20 + inner.length), ...word16(content.ipId), 0x40, 0]
-    ip = concat(fixed, [wrapping.ttl, protocolNumber, 0, 0], ipBytes(src.ip), ipBytes(dst.ip))
-    ip.set(word16(~sum(ip) & 0xffff), 10)
+  return wrapped(packetOf(content, wrapping), wrapping)
+}
+
+/** The ICMP error of a router `from` about a packet; `back` is how the answer looks where it is seen. IPv4 only. */
+export function buildError(
+  content: Content,
+  there: Wrapping,
+  back: Wrapping,
+  error: { from: string; type: number; code: number; ipId: number },
+): Uint8Array {
+  const body = concat([error.type, error.code, 0, 0, 0, 0, 0, 0], packetOf(content, there).subarray(0, 60))
+  body.set(word16(~sum(body) & 0xffff), 2)
+  return wrapped(ipPacket(PROTOCOL_NUMBER.icmp, body, error.from, back.dst.ip, back.ttl, error.ipId), back)
+}
+
+/** An ARP request inside of the tunnels of `wrapping`. */
+export function buildArp(wrapping: Wrapping): Uint8Array {
+  const { src, dst, tunnels, insideSrcMac } = wrapping
+  const everybody = new Uint8Array(6).fill(0xff)
+  const head = [0, 1, 8, 0, 6, 4, 0, 1]
+  const arp = concat(head, insideSrcMac, ipBytes(src.ip), new Uint8Array(6), ipBytes(dst.ip))
+  const frame = concat(everybody, insideSrcMac, [0x08, 0x06], arp)
+  const [inner, ...others] = tunnels.toReversed()
+  const around = { ...wrapping, tunnels: others.toReversed() }
+  return wrapped(overUdp(inner, concat(shim(inner, frame.length), frame)), around)
+}
+
+function packetOf(content: Content, wrapping: Wrapping): Uint8Array {
+  const { src, dst, ttl } = wrapping
+  const isIcmpv6 = isIpv6(src.ip) && content.protocol === 'icmp'
+  const protocolNumber = isIcmpv6 ? ICMPV6 : PROTOCOL_NUMBER[content.protocol]
+  const body = transport(content, wrapping, protocolNumber)
+  return ipPacket(protocolNumber, body, src.ip, dst.ip, ttl, content.ipId)
+}
+
+function ipPacket(
+  protocolNumber: number,
+  body: Uint8Array,
+  src: string,
+  dst: string,
+  ttl: number,
+  ipId: number,
+): Uint8Array {
+  if (isIpv6(src)) {
+    const fixed = [0x60, 0, 0, 0, ...word16(body.length), protocolNumber, ttl]
+    return concat(fixed, ipBytes(src), ipBytes(dst), body)
+  }
+  const fixed = [0x45, 0, ...word16(20 + body.length), ...word16(ipId), 0x40, 0]
+  const ip = concat(fixed, [ttl, protocolNumber, 0, 0], ipBytes(src), ipBytes(dst))
+  ip.set(word16(~sum(ip) & 0xffff), 10)
+  return concat(ip, body)
+}
+
+/** Puts tunnels and the Ethernet header around an IP packet. */
+function wrapped(packet: Uint8Array, wrapping: Wrapping): Uint8Array {
+  const { tunnels, vlan, dstMac, srcMac, insideDstMac, insideSrcMac } = wrapping
+  let bytes = packet
+  for (const outer of tunnels.toReversed()) {
+    if (outer.kind === 'vxlan' || outer.kind === 'geneve')
+      bytes = concat(insideDstMac, insideSrcMac, etherTypeOf(bytes), bytes)
+    const isSix = bytes[0] >> 4 === 6
+    if (outer.kind === 'ipip') bytes = ipPacket(isSix ? 41 : 4, bytes, outer.src, outer.dst, outer.ttl, 0)
+    else if (outer.kind === 'gre') {
+      const header = [0x20, 0, ...etherTypeOf(bytes), ...word32(outer.id)]
+      bytes = ipPacket(47, concat(header, bytes), outer.src, outer.dst, outer.ttl, 0)
+    } else bytes = overUdp(outer, concat(shim(outer, bytes.length), bytes))
   }
   const tag = vlan === null ? [] : [0x81, 0x00, ...word16(vlan)]
-  return concat(wrapping.dstMac, wrapping.srcMac, tag, six ? [0x86, 0xdd] : [0x08, 0x00], ip, inner)
+  return concat(dstMac, srcMac, tag, etherTypeOf(bytes), bytes)
+}
+
+function etherTypeOf(packet: Uint8Array): number[] {
+  return packet[0] >> 4 === 6 ? [0x86, 0xdd] : [0x08, 0x00]
+}
+
+/** What stands between UDP and the packet: RFC 7348, RFC 8926, 3GPP TS 29.281 (with a PDU session container). */
+function shim({ kind, id }: Outer, length: number): number[] {
+  const vni = word32(id * 256)
+  if (kind === 'vxlan') return [8, 0, 0, 0, ...vni]
+  if (kind === 'geneve') return [0, 0, 0x65, 0x58, ...vni]
+  return [0x34, 0xff, ...word16(length + 8), ...word32(id), 0, 0, 0, 0x85, 1, 0, 9, 0]
+}
+
+function overUdp({ src, dst, srcPort, dstPort, ttl }: Outer, payload: Uint8Array): Uint8Array {
+  const unused = {
+    seq: 0,
+    ack: 0,
+    flags: 0,
+    window: 0,
+    options: new Uint8Array(0),
+    echoReply: false,
+    echoSeq: 0,
+  }
+  const ends = { src: { ip: src, port: srcPort }, dst: { ip: dst, port: dstPort }, offloaded: false }
+  const body = transport({ protocol: 'udp', ipId: 0, payload, ...unused }, ends, PROTOCOL_NUMBER.udp)
+  return ipPacket(PROTOCOL_NUMBER.udp, body, src, dst, ttl, 0)
 }
 
 /** A classic little-endian nanosecond pcap file (EN10MB); `timeNs` counts from `startSeconds` since 1970. */

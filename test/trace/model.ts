@@ -1,6 +1,6 @@
 /** What a test asks of a generated trace, and the truth that it gets back. */
 
-import type { Content, Endpoint } from './frame.ts'
+import type { Content, Endpoint, TunnelKind } from './frame.ts'
 
 export type Side = 'client' | 'server'
 export type Direction = 'forward' | 'reverse'
@@ -43,6 +43,23 @@ export interface Nat {
   to: Endpoint
 }
 
+export interface Tunnel {
+  kind: TunnelKind
+  /** VNI, key or TEID; of replies, where it is another. */
+  id?: number
+  replyId?: number
+  /** The hops in which packets from the client enter and leave it; replies the other way round. */
+  within: readonly [Hop, Hop]
+  /** Its ends on the client's and on the server's side. */
+  client: string
+  server: string
+  /** UDP ports; the source port is another one for each conversation unless given. */
+  port?: number
+  srcPort?: number
+  /** Of the outer header. */
+  nat?: readonly { kind: 'snat' | 'dnat'; between: Hop; to: string }[]
+}
+
 export interface ConversationOptions {
   /** Both as the client's side sees them; for echo `port` is the identifier. */
   client: Endpoint
@@ -51,6 +68,8 @@ export interface ConversationOptions {
   /** Stations from client to server; default: all points. */
   path?: readonly string[]
   routed?: readonly Hop[]
+  /** Outermost first. A router inside of a tunnel lowers the TTL of the outermost header that passes it whole. */
+  tunnels?: readonly Tunnel[]
   /** TTL at the first station of each direction; 64 by default. */
   clientTtl?: number
   serverTtl?: number
@@ -88,8 +107,17 @@ export interface TrueJourney {
   retransmissionOf: TrueJourney | null
 }
 
+export interface TrueEncapsulation {
+  kind: TunnelKind
+  id: number
+  src: string
+  dst: string
+}
+
 export interface TrueStation {
   point: string
+  /** Tunnels around the packet, outermost first; not there where it is in none. */
+  encapsulation?: TrueEncapsulation[]
   src: Endpoint
   dst: Endpoint
   ttl: number
@@ -118,9 +146,9 @@ export interface Truth {
   journeys: TrueJourney[]
 }
 
-/** A frame as a point sees it. */
+/** A frame as a point sees it; one that is no packet of a flow (ARP, an ICMP error) has no journey. */
 export interface Sighting {
-  journey: TrueJourney
+  journey: TrueJourney | null
   station: number
   point: number
   timeNs: number

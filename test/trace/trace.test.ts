@@ -67,6 +67,60 @@ describe.skipIf(!requireTool('tshark'))('tshark', () => {
     }
   })
 
+  test('finds the tunnels that the truth names, with their outer addresses and TTL, and nothing wrong in them', () => {
+    const kinds = ['vxlan', 'geneve', 'gre', 'ipip', 'gtpu'] as const
+    const ends = [
+      { client: '192.0.2.1', server: '192.0.2.2' },
+      { client: '2001:db8:1::1', server: '2001:db8:2::2' },
+    ]
+    const trace = new TraceBuilder({ seed: 9, points: POINTS, routed: [0, 1, 2] })
+    for (const kind of kinds)
+      for (const outer of ends)
+        for (const client of ['10.0.0.2', 'fd00::2']) {
+          const id = kind === 'ipip' ? 0 : 70_000
+          const common = {
+            client: { ip: client, port: 40_000 },
+            server: { ip: client.replace('2', '9'), port: 7000 },
+            tunnels: [{ kind, id, replyId: id && id + 1, within: [0, 2] as const, ...outer }],
+          }
+          const web = trace.tcp(common)
+          web.open()
+          web.send('server', 300)
+          trace.udp(common).send('client', 20)
+        }
+    const truth = trace.write(folder)
+    let tunneled = 0
+    for (const point of truth.points) {
+      expect(
+        tshark(point, '-Y', '_ws.malformed || ip.checksum.status == 0 || tcp.checksum.status == 0'),
+      ).toEqual([])
+      expect(tshark(point, '-Y', 'udp.checksum.status == 0 || vxlan.flags == 0')).toEqual([])
+      const ids = ['vxlan.vni', 'geneve.vni', 'gre.key', 'gtp.teid']
+      const rows = fields(point, 'frame', 'ip.src', 'ipv6.src', 'ip.ttl', 'ipv6.hlim', ...ids)
+      for (const journey of truth.journeys) {
+        const { path } = truth.flows[journey.flow - 1][journey.direction]
+        for (const [frame] of framesAt(journey, point)) {
+          const { encapsulation = [], src, ttl } = path.find((station) => station.point === point)!
+          const cells = rows[frame - 1].split(' ').filter((cell) => cell !== '')
+          const named = cells.flatMap((cell) => cell.split(','))
+          const numbers = named.filter((cell) => !cell.includes('.') && !cell.includes(':')).map(Number)
+          const outerTtl = point === 'veth' ? 64 : 63
+          const isThere = journey.direction === 'forward' ? outerTtl : 127 - outerTtl
+          expect(named.filter((cell) => cell.includes('.') || cell.includes(':')).sort()).toEqual(
+            [...encapsulation.map((tunnel) => tunnel.src), src.ip].sort(),
+          )
+          expect(numbers.sort((a, b) => a - b)).toEqual(
+            [ttl, ...encapsulation.flatMap(({ id }) => (id > 0 ? [isThere, id] : [isThere]))].sort(
+              (a, b) => a - b,
+            ),
+          )
+          tunneled += encapsulation.length
+        }
+      }
+    }
+    expect(tunneled).toBe(200)
+  })
+
   test('sees the addresses, TTLs and frame numbers that the truth names', () => {
     const trace = mixedTrace(7)
     const truth = trace.write(folder)

@@ -105,6 +105,11 @@ export class LiveRecords {
     this.#beginNs = this.nowNs() + 1e6
   }
 
+  /** Every source has failed, and not one frame had come. */
+  get hasFailed(): boolean {
+    return this.#frames === 0 && this.#lanes.every(({ source }) => source.ended && source.problem !== null)
+  }
+
   /**
    * Adds a source; its frames come out under this name from the next `fill()` on. `next` is the name of the point behind
    * it on the way out.

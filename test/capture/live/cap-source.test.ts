@@ -14,6 +14,7 @@ type CapSource = typeof import('../../../src/capture/live/cap-source.ts')
 // The program beside it is JavaScript: that of the build.
 const DIST = join(import.meta.dirname, '../../../dist')
 const { openCap } = (await import(join(DIST, 'capture/live/cap-source.js'))) as CapSource
+/** The package is optional. */
 const hasCap = existsSync(join(import.meta.dirname, '../../../node_modules/cap'))
 if (!hasCap && process.env.CI !== 'true') console.warn('cap is not installed: its tests are skipped')
 const canCapture = requireRoot() && requireTool('ip', 'tcpdump') && (hasCap || process.env.CI === 'true')
@@ -23,6 +24,12 @@ const folder = temporaryFolder()
 const LEFT = `hop-cap-${process.pid}-l`
 const RIGHT = `hop-cap-${process.pid}-r`
 const ip = (...args: string[]) => run('ip', ...args)
+
+/** A program that opens the interface by the build at `path`, and prints the exit code and the message. */
+const opening = (path: string) => `
+  const { openCap } = await import(${JSON.stringify(join(path, 'capture/live/cap-source.js'))})
+  const options = { epoch: { seconds: 0 }, snapLenBytes: 0, bufferBytes: 65536, enter: (open) => open() }
+  await openCap('cap0', options).catch((error) => console.log(error.exitCode, error.message))`
 
 /** Sends `count` datagrams of `size` bytes from one end to the other, each with its number. */
 async function send(count: number, size: number, port = 5000): Promise<void> {
@@ -124,21 +131,7 @@ describe.skipIf(!canCapture)('cap on a veth pair', () => {
     const path = folder.path('oracle.pcap')
     const oracle = spawn(
       'ip',
-      [
-        'netns',
-        'exec',
-        LEFT,
-        'tcpdump',
-        '-Z',
-        'root',
-        '--immediate-mode',
-        '-U',
-        '-i',
-        'cap0',
-        '-w',
-        path,
-        'udp',
-      ],
+      ['netns', 'exec', LEFT, 'tcpdump', '-Z', 'root', '-U', '-i', 'cap0', '-w', path, 'udp'],
       { stdio: 'ignore' },
     )
     const source = await open('cap0')
@@ -148,6 +141,8 @@ describe.skipIf(!canCapture)('cap on a veth pair', () => {
     const beginNs = nowNs()
     await send(200, 700)
     const frames = await collect(source, 200)
+    // Without immediate mode the kernel hands over frames once a second, and what it has not by the end is lost.
+    await sleep(1200)
     oracle.kill('SIGTERM')
     await new Promise((resolve) => oracle.once('exit', resolve))
     const bytes = readFileSync(path)
@@ -178,10 +173,12 @@ describe.skipIf(!canCapture)('cap on a veth pair', () => {
     expect([source.ended, source.problem]).toEqual([true, null])
   })
 
-  test('many frames', async () => {
-    const source = await open('cap0', { bufferBytes: 1 << 24 })
-    const [frames] = await Promise.all([collect(source, 20_000, 15_000), send(20_000, 64)])
-    expect(frames.length).toBeGreaterThan(19_000)
+  // Its buffer holds a thousand frames: on a machine that is busy with other things they may be too many.
+  test('many frames, in bursts', { retry: 3 }, async () => {
+    const source = await open('cap0')
+    const collecting = collect(source, 4000, 15_000)
+    for (let burst = 0; burst < 8; burst++) await send(500, 64)
+    expect(await collecting).toHaveLength(4000)
   })
 
   test.each<[string, string, Partial<Parameters<CapSource['openCap']>[1]>, string]>([
@@ -194,12 +191,8 @@ describe.skipIf(!canCapture)('cap on a veth pair', () => {
   })
 
   test('not permitted', async () => {
-    const text = `
-      const { openCap } = await import(${JSON.stringify(join(DIST, 'capture/live/cap-source.js'))})
-      await openCap('cap0', { epoch: { seconds: 0 }, snapLenBytes: 0, bufferBytes: 65536, enter: (open) => open() })
-        .catch((error) => console.log(error.exitCode, error.message))`
     const words = ['netns', 'exec', LEFT, 'setpriv', '--bounding-set=-all', process.execPath]
-    const shown = run('ip', ...words, '--input-type=module', '-e', text)
+    const shown = run('ip', ...words, '--input-type=module', '-e', opening(DIST))
     expect(shown).toMatch(/^3 cap0: may not be captured: run it as root .*CAP_NET_RAW/)
     expect(shown.trim().split('\n')).toHaveLength(1)
   })
@@ -222,17 +215,10 @@ describe.skipIf(!canCapture)('cap on a veth pair', () => {
   })
 })
 
-test('without the package', async () => {
+test('without the package', () => {
   const path = folder.path('elsewhere')
   cpSync(DIST, path, { recursive: true })
   folder.write('package.json', new TextEncoder().encode('{"type":"module"}'))
-  const { openCap } = (await import(join(path, 'capture/live/cap-source.js'))) as CapSource
-  const opening = openCap('eth0', {
-    epoch: new Epoch(),
-    snapLenBytes: 0,
-    bpf: undefined,
-    bufferBytes: 65_536,
-    enter: (open) => open(),
-  })
-  await expect(opening).rejects.toThrow(/^--backend cap needs the package cap.*npm install cap.*libpcap-dev/)
+  const shown = run(process.execPath, '--input-type=module', '-e', opening(path))
+  expect(shown).toMatch(/^2 --backend cap needs the package cap.*npm install cap.*libpcap-dev/)
 })
