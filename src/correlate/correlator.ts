@@ -5,8 +5,9 @@ import { dnsQuestionName } from '../decode/dns.ts'
 import { type Headers, TcpFlag } from '../decode/headers.ts'
 import { AddressTable } from './addresses.ts'
 import { Coverage } from './coverage.ts'
-import { EncapsulationTable } from './encapsulations.ts'
+import { type EncapsulationIndex, EncapsulationTable } from './encapsulations.ts'
 import { type DirectionIndex, FlowTable, Seen } from './flows.ts'
+import { FragmentTable, type LaterFragment } from './fragments.ts'
 import { IcmpErrors } from './icmp-errors.ts'
 import { Identity, Protocol } from './identity.ts'
 import { LatencyTable } from './latency.ts'
@@ -21,6 +22,9 @@ import { JourneyFlag, type JourneySlot, JourneyWindow } from './window.ts'
 /** A journey waits so long for further sightings. */
 export const DEFAULT_WINDOW_NS = 1e9
 const MAX_NAMES_PER_FLOW = 3
+const UDP_HEADER_BYTES = 8
+const ECHO_HEADER_BYTES = 8
+const IP_HEADER_BYTES = 20
 const MAX_NAMES = 100_000
 /** How many packets back the first copy of a retransmission is searched. */
 const MAX_RESENT_STEPS = 256
@@ -51,6 +55,9 @@ export class Correlator {
   /** DNS question names by direction, for display. */
   readonly names = new Map<DirectionIndex, string[]>()
   readonly #identity = new Identity()
+  readonly #fragments = new FragmentTable(this.addresses, (point, count) => {
+    for (let i = 0; i < count; i++) this.notJoined.add('fragment', point)
+  })
   readonly #legFinder = new LegFinder(this.addresses, this.encapsulations, this.legs, this.flows)
   readonly #matcher: Matcher
   /** How long a journey waits for further sightings, in ns. */
@@ -96,6 +103,7 @@ export class Correlator {
         this.notJoined.add('icmp-error', point)
       return -1
     }
+    if (headers.fragmentOffset > 0) return this.#addLaterFragment(point, encapsulation, record, headers)
     const reason = reasonNotJoined(headers)
     if (reason) {
       this.notJoined.add(reason, point)
@@ -117,6 +125,8 @@ export class Correlator {
         const slot = this.#matcher.slot
         this.#noteDelay(leg, timeNs - this.window.firstNs[slot]!)
         this.window.see(slot, point, leg, record.frame, timeNs, headers.ttl, length)
+        if (headers.moreFragments || this.window.flags[slot]! & JourneyFlag.Recut)
+          this.#noteFragments(slot, point, encapsulation, leg, headers)
         return this.window.serial[slot]!
       }
       case Match.Copy:
@@ -144,11 +154,66 @@ export class Correlator {
     const slot = this.#begin(direction, headers, timeNs)
     if (matched === Match.Undecided) this.window.flags[slot]! |= JourneyFlag.Ambiguous
     this.window.see(slot, point, leg, record.frame, timeNs, headers.ttl, length)
+    if (headers.moreFragments) this.#noteFragments(slot, point, encapsulation, leg, headers)
     return this.window.serial[slot]!
+  }
+
+  /** A datagram that some points see in pieces: a station has shown it once all of its bytes were there. */
+  #noteFragments(
+    slot: JourneySlot,
+    point: PointIndex,
+    encapsulation: EncapsulationIndex,
+    leg: LegIndex,
+    headers: Headers,
+  ): void {
+    const { window } = this
+    if (headers.protocol === Protocol.Tcp && !headers.moreFragments) return
+    const whole =
+      headers.protocol === Protocol.Udp ? headers.udpLengthField - UDP_HEADER_BYTES : headers.payloadLenBytes
+    if (whole > window.payloadLenBytes[slot]!) window.payloadLenBytes[slot] = whole
+    if (!headers.moreFragments) return
+    window.flags[slot]! |= JourneyFlag.Recut
+    const early = this.#fragments.noteFirst(point, encapsulation, headers, window.serial[slot]!, leg)
+    for (const fragment of early) this.#seeFragment(slot, leg, fragment)
+  }
+
+  #addLaterFragment(
+    point: PointIndex,
+    encapsulation: EncapsulationIndex,
+    { frame, timeNs }: CaptureRecord,
+    headers: Headers,
+  ): number {
+    const { ttl, fragmentOffset, moreFragments } = headers
+    const lenBytes = headers.payloadLenBytes
+    const wholeLenBytes = moreFragments ? 0 : fragmentOffset + lenBytes
+    const fragment = { frame, timeNs, ttl, lenBytes, wholeLenBytes }
+    const datagram =
+      headers.ipVersion !== 0 ? this.#fragments.noteLater(point, encapsulation, headers, fragment) : null
+    const slot = datagram === null ? -1 : this.window.slotOf(datagram.serial)
+    if (datagram === null || (datagram.serial >= 0 && slot < 0)) this.notJoined.add('fragment', point)
+    if (datagram === null || slot < 0) return -1
+    this.#seeFragment(slot, datagram.leg, fragment)
+    return datagram.serial
+  }
+
+  #seeFragment(
+    slot: JourneySlot,
+    leg: LegIndex,
+    { frame, timeNs, ttl, lenBytes, wholeLenBytes }: LaterFragment,
+  ): void {
+    const { window } = this
+    window.see(slot, this.legs.point[leg]!, leg, frame, timeNs, ttl, lenBytes)
+    if (wholeLenBytes === 0) return
+    const isEcho = this.legs.protocol[leg] === Protocol.Icmp || this.legs.protocol[leg] === Protocol.Icmpv6
+    const payload = wholeLenBytes - (isEcho ? ECHO_HEADER_BYTES : UDP_HEADER_BYTES)
+    if (payload > window.payloadLenBytes[slot]!) window.payloadLenBytes[slot] = payload
+    const total = wholeLenBytes + IP_HEADER_BYTES
+    if (total > window.lenBytes[slot]!) window.lenBytes[slot] = total
   }
 
   /** Lets all journeys leave the window: no record will follow. */
   finish(): void {
+    this.#fragments.finish()
     while (this.window.size > 0) this.#tally.finishOldest()
   }
 
