@@ -3,7 +3,8 @@
 import { resolveInputs } from './capture/inputs.ts'
 import { JoinedWriter } from './capture/joined-writer.ts'
 import { MergedRecords } from './capture/merge.ts'
-import type { PointIndex } from './capture/record.ts'
+import { Epoch, type PointIndex } from './capture/record.ts'
+import { surveyClocks } from './clock-survey.ts'
 import { JourneyJournal } from './correlate/journal.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
 import { HoptraceError } from './errors.ts'
@@ -19,6 +20,8 @@ export interface AnalysisOptions {
   journeys?: boolean
   /** UDP destination port → tunnel, instead of the usual ports: 4789 and 8472 vxlan, 6081 geneve, 2152 gtpu. */
   tunnelPorts?: ReadonlyMap<number, UdpTunnel>
+  /** Leave all times as recorded, though files show that their clocks differ. */
+  keepClocks?: boolean
   /** Write all records into this pcapng file, each with the number of its packet. */
   write?: string
   /** Called now and then while files are read. `totalBytes` is null where a pipe is among them. */
@@ -39,7 +42,9 @@ export interface Analysis {
  */
 export async function analyze(args: readonly string[], options: AnalysisOptions = {}): Promise<Analysis> {
   const { inputs, warnings, failures } = await resolveInputs(args)
-  const records = await MergedRecords.open(inputs)
+  const epoch = new Epoch()
+  const clocks = options.keepClocks ? [] : await surveyClocks(inputs, epoch, options.tunnelPorts)
+  const records = await MergedRecords.open(inputs, { epoch, clocks })
   try {
     const statedPath = pointsOf(options.path ?? [], records)
     const journal = options.journeys ? new JourneyJournal() : null

@@ -1,5 +1,6 @@
 /** The joining: records of a run, from files or live, go in; the report of what they show comes out, at any time. */
 
+import { offsetAt } from './capture/clock.ts'
 import type { InputFailure } from './capture/inputs.ts'
 import { linkTypeName } from './capture/link-types.ts'
 import type { CaptureDamage } from './capture/reader.ts'
@@ -109,7 +110,10 @@ export class Joining {
     })
     return {
       schema: 'hoptrace.report/1',
-      points: points.map((point) => pointReport(point, epoch, this.#observations)),
+      points: points.map((point) => ({
+        ...pointReport(point, epoch, this.#observations),
+        clock: clockReport(point, points),
+      })),
       path: joined.path.map((point) => points[point]!.name),
       flows: joined.flows,
       findings,
@@ -129,7 +133,11 @@ export class Joining {
   }
 }
 
-function pointReport(point: Point, epoch: Epoch, observations: Observations): Report['points'][number] {
+function pointReport(
+  point: Point,
+  epoch: Epoch,
+  observations: Observations,
+): Omit<Report['points'][number], 'clock'> {
   const time = (ns: number) => (Number.isNaN(ns) ? null : epoch.toUnixNs(ns).toString())
   return {
     name: point.name,
@@ -141,7 +149,19 @@ function pointReport(point: Point, epoch: Epoch, observations: Observations): Re
     lastNs: time(point.lastNs),
     captureDrops: point.captureDrops,
     undecoded: observations.at(point.index).undecoded,
-    clock: { offsetNs: 0, skewPpm: 0, uncertaintyNs: 0 },
+  }
+}
+
+/** The error of a point's clock as it was taken off. `-0` would be a difference in JSON. */
+function clockReport({ clock, firstNs }: Point, points: readonly Point[]): Report['points'][number]['clock'] {
+  if (clock === null) return { offsetNs: 0, skewPpm: 0, uncertaintyNs: 0 }
+  const offsetNs = offsetAt(clock, Number.isNaN(firstNs) ? clock.atNs - clock.offsetNs : firstNs)
+  const reference = points.find(({ source }) => source === clock.reference)?.name
+  return {
+    offsetNs: Math.round(offsetNs) + 0,
+    skewPpm: Math.round(clock.skew * 1e9) / 1e3 + 0,
+    uncertaintyNs: Math.ceil(clock.uncertaintyNs),
+    ...(reference === undefined ? {} : { reference }),
   }
 }
 

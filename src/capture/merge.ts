@@ -1,6 +1,7 @@
 /** The merge: records of all captures in one order of time, each with its point; the counters of points grow here. */
 
 import { HoptraceError } from '../errors.ts'
+import { type ClockError, correctedNs } from './clock.ts'
 import { type CaptureInput, type InputFailure, systemErrorText } from './inputs.ts'
 import { LinkType } from './link-types.ts'
 import { CHUNK_BYTES, openCapture } from './open-capture.ts'
@@ -20,13 +21,16 @@ const MIN_CHUNK_BYTES = 1 << 15
 class Lane {
   readonly reader: RecordReader
   readonly filePoints: FilePoints
+  /** Taken off the time of each record. */
+  readonly clock: ClockError | null
   headPoint: PointIndex = NO_POINT
   /** Time of the record in front of the head, in ns. */
   previousNs = Number.NEGATIVE_INFINITY
 
-  constructor(reader: RecordReader, filePoints: FilePoints) {
+  constructor(reader: RecordReader, filePoints: FilePoints, clock: ClockError | null) {
     this.reader = reader
     this.filePoints = filePoints
+    this.clock = clock
   }
 }
 
@@ -65,11 +69,12 @@ export class MergedRecords {
 
   /**
    * Opens all inputs and waits for the first record of each. Inputs that cannot be opened are `failures`; rejects
-   * with a `HoptraceError` where none can, or where there are more than 200.
+   * with a `HoptraceError` where none can, or where there are more than 200. `clocks` holds the errors of the inputs' clocks,
+   * by input, with times of `epoch`: they are taken off.
    */
   static async open(
     inputs: readonly CaptureInput[],
-    options: { epoch?: Epoch } = {},
+    options: { epoch?: Epoch; clocks?: readonly (ClockError | null)[] } = {},
   ): Promise<MergedRecords> {
     if (inputs.length > MAX_INPUTS) {
       throw new HoptraceError(
@@ -77,7 +82,7 @@ export class MergedRecords {
       )
     }
     const merged = new MergedRecords(options.epoch ?? new Epoch())
-    await merged.openLanes(inputs)
+    await merged.openLanes(inputs, options.clocks ?? [])
     return merged
   }
 
@@ -134,7 +139,10 @@ export class MergedRecords {
     await Promise.all(this.lanes.map(({ reader }) => reader.close()))
   }
 
-  private async openLanes(inputs: readonly CaptureInput[]): Promise<void> {
+  private async openLanes(
+    inputs: readonly CaptureInput[],
+    clocks: readonly (ClockError | null)[],
+  ): Promise<void> {
     const share = Math.floor(CHUNK_BUDGET_BYTES / Math.max(1, inputs.length))
     const chunkBytes = Math.min(CHUNK_BYTES, Math.max(MIN_CHUNK_BYTES, share))
     const opened = await Promise.all(
@@ -148,8 +156,10 @@ export class MergedRecords {
     )
     inputs.forEach((input, i) => {
       const result = opened[i]
+      const clock = clocks[i] ?? null
       if ('message' in result) this.failures.push(result)
-      else this.lanes.push(new Lane(result, new FilePoints(this.list, input, result.interfaces)))
+      else
+        this.lanes.push(new Lane(result, new FilePoints(this.list, input, result.interfaces, clock), clock))
     })
     if (this.lanes.length === 0) throw new HoptraceError(this.failures[0]?.message ?? 'no input')
     this.tournament = new Tournament(this.lanes.length)
@@ -177,6 +187,7 @@ export class MergedRecords {
         heads[index] = Number.POSITIVE_INFINITY
         return true
       }
+      if (lane.clock !== null) reader.record.timeNs = correctedNs(lane.clock, reader.record.timeNs)
       const { timeNs } = reader.record
       const pointIndex = filePoints.of(reader.record)
       if (pointIndex === NO_POINT) {

@@ -2,6 +2,7 @@
 
 import { basename } from 'node:path'
 import { descriptorOf } from './byte-source.ts'
+import type { ClockError } from './clock.ts'
 import { displayText } from './display-text.ts'
 import type { CaptureInput } from './inputs.ts'
 import { LinkType } from './link-types.ts'
@@ -26,7 +27,13 @@ export class PointList {
   private readonly taken = new Set<string>()
 
   /** A new point, or `NO_POINT` where there are too many. A name that is taken gets `#2`, `#3`, … */
-  add(name: string, source: string, linkType: number, next: string | null = null): PointIndex {
+  add(
+    name: string,
+    source: string,
+    linkType: number,
+    next: string | null = null,
+    clock: ClockError | null = null,
+  ): PointIndex {
     const index = this.points.length
     if (index >= MAX_POINTS) {
       this.refused++
@@ -42,6 +49,7 @@ export class PointList {
       source,
       linkType,
       next,
+      clock,
       packets: 0,
       bytes: 0,
       firstNs: Number.NaN,
@@ -65,11 +73,18 @@ export class FilePoints {
   private readonly byInterface: PointIndex[] = []
   private readonly cooked: Map<number, PointIndex>[] = []
   private readonly own: PointIndex[] = []
+  private readonly clock: ClockError | null
 
-  constructor(list: PointList, input: CaptureInput, interfaces: readonly CaptureInterface[]) {
+  constructor(
+    list: PointList,
+    input: CaptureInput,
+    interfaces: readonly CaptureInterface[],
+    clock: ClockError | null = null,
+  ) {
     this.list = list
     this.input = input
     this.interfaces = interfaces
+    this.clock = clock
   }
 
   /** The point of a record. */
@@ -136,7 +151,7 @@ export class FilePoints {
   }
 
   private add(name: string, linkType: number, next: string | null = null): PointIndex {
-    const index = this.list.add(name, this.input.source, linkType, next)
+    const index = this.list.add(name, this.input.source, linkType, next, this.clock)
     if (index !== NO_POINT) this.own.push(index)
     return index
   }

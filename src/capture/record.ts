@@ -1,5 +1,7 @@
 /** The record: one frame as a capture file or a live ring hands it over, and the point where it was seen. */
 
+import type { ClockError } from './clock.ts'
+
 /** Index into the list of points of one run. */
 export type PointIndex = number
 
@@ -13,6 +15,8 @@ export interface Point {
   readonly linkType: number
   /** Name of the point at the next interface towards the way out, where whoever captured knew it, else null. */
   readonly next: string | null
+  /** The error of its clock, which was taken off its records' times; null where they are as recorded. */
+  readonly clock: ClockError | null
   packets: number
   /** Sum of the original lengths on the wire, in bytes. */
   bytes: number

@@ -26,7 +26,12 @@ export class Identity {
   weak = false
   /** Payload bytes that take part: none where a capture may have cut them away, as then the points would differ. */
   bodyBytes = BODY_BYTES
-  readonly #seed = (Math.random() * 0xffffffff) | 0
+  readonly #seed: number
+
+  /** A seed of the run, unless given, so that collisions in one capture are not those of the next. */
+  constructor(seed = (Math.random() * 0xffffffff) | 0) {
+    this.#seed = seed
+  }
 
   /** A capture keeps only so many bytes of each frame (0: all). */
   limitTo(snapLenBytes: number): void {

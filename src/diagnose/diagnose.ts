@@ -26,6 +26,7 @@ export function diagnose(evidence: Evidence): Finding[] {
       finding('truncated-file', null, message, { source, byteOffset }),
     ),
     ...evidence.points.flatMap((point) => pointFindings(point, evidence.observations)),
+    ...uncertainClocks(evidence.points),
     ...checksumOffload(evidence),
   ]
   return findings.sort((a, b) => RANK[a.severity] - RANK[b.severity])
@@ -88,6 +89,30 @@ function pointFindings(point: Point, observations: Observations): Finding[] {
       }),
     )
   return findings
+}
+
+/** Clocks that were corrected by what need not be right: one finding for all points that share the clock. */
+function uncertainClocks(points: readonly Point[]): Finding[] {
+  const clocks = new Set(points.flatMap(({ clock }) => clock ?? []))
+  return [...clocks]
+    .filter(({ basis }) => basis !== 'both-ways')
+    .map((clock) => {
+      const names = points.filter((point) => point.clock === clock).map(({ name }) => name)
+      const bound = `${roundedSeconds(clock.uncertaintyNs)} s`
+      const why =
+        clock.basis === 'one-way'
+          ? `only one-way traffic tells its offset: times there may be off by the time that packets take, up to ${bound}`
+          : `it did not run evenly: times there may be off by up to ${bound}`
+      return finding('clock-uncertain', null, `the clock of ${names.join(', ')} was corrected, and ${why}`, {
+        points: names,
+        offsetNs: Math.round(clock.offsetNs),
+        uncertaintyNs: Math.ceil(clock.uncertaintyNs),
+      })
+    })
+}
+
+function roundedSeconds(ns: number): number {
+  return Number((ns / 1e9).toPrecision(2))
 }
 
 /** One finding for all points: it is harmless everywhere, and people ask about it everywhere. */

@@ -16,6 +16,7 @@ export const SEVERITY = {
   'truncated-file': 'warning',
   'checksum-bad': 'warning',
   'ambiguous-matches': 'warning',
+  'clock-uncertain': 'warning',
   'checksum-offload': 'info',
   'port-remapped': 'info',
   hairpin: 'info',

@@ -36,7 +36,18 @@ export interface ReportPoint {
   captureDrops: number | null
   /** Records in which decoding stopped before the transport header. */
   undecoded: number
-  clock: { offsetNs: number; skewPpm: number; uncertaintyNs: number }
+  clock: ReportClock
+}
+
+/** How far a point's clock was off. Its times in the report are without that: `recorded − offsetNs` at its first packet. */
+export interface ReportClock {
+  /** Ahead of the reference at the point's first packet, negative where behind. */
+  offsetNs: number
+  /** How much faster it ran than the reference's. */
+  skewPpm: number
+  uncertaintyNs: number
+  /** The point whose clock counts as right; not there where nothing was taken off. */
+  reference?: string
 }
 
 /** Records that take no part in any flow, by reason and point. */

@@ -1,5 +1,6 @@
 /** The report for a terminal: the path, the flows, the findings, and what could not be joined. */
 
+import { renderClocks } from './clocks-text.ts'
 import { renderFindingCounts, renderFindings } from './findings-text.ts'
 import { renderFlowTable } from './flow-table.ts'
 import { groupBy } from './grouping.ts'
@@ -48,6 +49,7 @@ export function renderText(report: Report, options: TextOptions): string {
   const lines = [
     cutToWidth(summaryOf(report), columns),
     ...section('Path', '', path.lines),
+    ...section('Clocks', '', renderClocks(report, columns)),
     ...section('Names', '', renderNames(report, columns)),
     ...section('Flows', protocolCounts(flows), table),
     ...section('Findings', renderFindingCounts(findings), renderFindings(findings, columns, palette)),

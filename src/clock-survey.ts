@@ -1,0 +1,145 @@
+/** The clock survey: a look into all files before they are joined, for clocks that are apart; the files' clock errors come out. */
+
+import { statSync } from 'node:fs'
+import { descriptorOf } from './capture/byte-source.ts'
+import type { ClockError } from './capture/clock.ts'
+import type { CaptureInput } from './capture/inputs.ts'
+import { openCapture } from './capture/open-capture.ts'
+import type { RecordReader } from './capture/reader.ts'
+import type { CaptureRecord, Epoch } from './capture/record.ts'
+import { clockErrors } from './correlate/clock-groups.ts'
+import { ClockSampler } from './correlate/clock-samples.ts'
+import { type ClockDifference, compareClocks } from './correlate/clocks.ts'
+import { Identity } from './correlate/identity.ts'
+import { reasonNotJoined } from './correlate/not-joined.ts'
+import { decodeFrame } from './decode/frame.ts'
+import { Headers } from './decode/headers.ts'
+import type { UdpTunnel } from './decode/udp-tunnels.ts'
+
+/** Records of each file that the first look takes, and at most of all files together. */
+const FIRST_LOOK_RECORDS = 1 << 15
+const FIRST_LOOK_TOTAL = 1 << 20
+/** Sightings that are kept at once. */
+const MAX_SIGHTINGS = 400_000
+/** Selection of packets and estimates are the same in each run. */
+const SEED = 0x7c10c5
+
+/**
+ * Compares the clocks of the files among `inputs`; pipes can be read only once and keep theirs. Resolves to the error of
+ * each input's clock, or null: all of them where nothing shows a difference. Sets the epoch, if it is not set yet. Files that can't be
+ * read are left out.
+ */
+export async function surveyClocks(
+  inputs: readonly CaptureInput[],
+  epoch: Epoch,
+  tunnelPorts?: ReadonlyMap<number, UdpTunnel>,
+): Promise<(ClockError | null)[]> {
+  const files = inputs.filter(isRereadable)
+  if (files.length < 2) return []
+  const survey = new Survey(files, epoch, tunnelPorts)
+  const atFirst = Math.max(1024, Math.min(FIRST_LOOK_RECORDS, FIRST_LOOK_TOTAL / files.length))
+  let differences = await survey.look(atFirst)
+  const isNotable = differences.some(({ differs }) => differs) || !areLinked(files.length, differences)
+  if (isNotable && survey.hasMore) differences = await survey.look(Number.POSITIVE_INFINITY)
+  const sources = files.map(({ source }) => source)
+  const errors = clockErrors(sources, differences)
+  return inputs.map((input) => errors[files.indexOf(input)] ?? null)
+}
+
+function isRereadable({ path }: CaptureInput): boolean {
+  try {
+    return descriptorOf(path) < 0 && statSync(path).isFile()
+  } catch {
+    return false
+  }
+}
+
+class Survey {
+  /** The last look did not reach the end of every file. */
+  hasMore = false
+  readonly #files: readonly CaptureInput[]
+  readonly #epoch: Epoch
+  readonly #headers = new Headers()
+  readonly #identity = new Identity(SEED)
+
+  constructor(
+    files: readonly CaptureInput[],
+    epoch: Epoch,
+    tunnelPorts: ReadonlyMap<number, UdpTunnel> | undefined,
+  ) {
+    this.#files = files
+    this.#epoch = epoch
+    if (tunnelPorts) this.#headers.tunnelPorts = tunnelPorts
+  }
+
+  /** Reads so many records of each file, and compares the clocks of every two files that have packets in common. */
+  async look(maxRecords: number): Promise<ClockDifference[]> {
+    const { bodyBytes } = this.#identity
+    const sampler = new ClockSampler(MAX_SIGHTINGS)
+    this.hasMore = false
+    for (const [number, file] of this.#files.entries()) await this.#read(number, file, maxRecords, sampler)
+    // A file keeps less of its packets than those before it: only without payload do all packets compare.
+    if (this.#identity.bodyBytes !== bodyBytes) return this.look(maxRecords)
+    return sampler.samples().flatMap((samples) => compareClocks(samples) ?? [])
+  }
+
+  async #read(
+    number: number,
+    { path, source }: CaptureInput,
+    maxRecords: number,
+    sampler: ClockSampler,
+  ): Promise<void> {
+    // The merge will say what is wrong with it.
+    const reader = await openCapture(path, source, { epoch: this.#epoch, names: new Map() }).catch(() => null)
+    if (reader === null) return
+    try {
+      for (let count = 0; ; count++) {
+        while (!reader.advance()) {
+          if (reader.ended) return
+          await reader.fill()
+        }
+        if (count >= maxRecords) {
+          this.hasMore = true
+          return
+        }
+        this.#take(number, reader, reader.record, sampler)
+      }
+    } finally {
+      await reader.close()
+    }
+  }
+
+  #take(file: number, { interfaces }: RecordReader, record: CaptureRecord, sampler: ClockSampler): void {
+    const frame = this.#headers
+    const identity = this.#identity
+    identity.limitTo(interfaces[record.interfaceIndex]!.snapLenBytes)
+    decodeFrame(record.bytes, record.start, record.end, record.linkType, record.originalLenBytes, frame)
+    let headers = frame
+    while (headers.hasInner && headers.inner.ipVersion !== 0) headers = headers.inner
+    const isPiece = headers.moreFragments || headers.fragmentOffset > 0
+    if (headers.hasQuoted || isPiece || reasonNotJoined(headers) !== null) return
+    if (!headers.hasTransport || Number.isNaN(record.timeNs)) return
+    identity.of(headers)
+    if (identity.weak) return
+    const place = mixedIndex(record.interfaceIndex, frame.sllInterfaceIndex)
+    sampler.add(file, place, record.timeNs, headers, identity)
+  }
+}
+
+/** An interface of a file, or one of those that an SLL2 interface stands for. */
+function mixedIndex(interfaceIndex: number, sllInterfaceIndex: number): number {
+  return (interfaceIndex << 20) ^ sllInterfaceIndex
+}
+
+/** Can every file's clock be compared with every other's, at least through others? */
+function areLinked(fileCount: number, differences: readonly ClockDifference[]): boolean {
+  const reached = new Set([0])
+  for (let before = 0; before < reached.size; ) {
+    before = reached.size
+    for (const { a, b } of differences) {
+      if (reached.has(a)) reached.add(b)
+      else if (reached.has(b)) reached.add(a)
+    }
+  }
+  return reached.size === fileCount
+}
