@@ -23,6 +23,8 @@ const MIN_SKEW_BINS = 4
 const MAX_SKEW_BINS = 32
 /** A drift is one if it is so many times what remains unexplained. */
 const SKEW_SIGNIFICANCE = 6
+/** Taps are no more regular than this, however regular a few of their times look. */
+const LEAST_NOISE_NS = 1e3
 /** What one-way traffic can't tell: a packet is seldom on its way for longer. */
 const ONE_WAY_UNCERTAINTY_NS = 0.5e9
 /** Samples that may contradict the others as they are no pairs: resent, cut or doubled packets. */
@@ -64,11 +66,12 @@ export function compareClocks(samples: ClockSamples): ClockDifference | null {
   const { line, uncertaintyNs, basis } = found
   const span = spanOf(up, down)
   const largest = Math.max(...span.map((t) => Math.abs(line.offsetNs + line.slope * t)))
+  const driftNs = Math.abs(line.slope) * (span[1] - span[0])
   const isHarmful = largest > HARMFUL_NS
   const isClear =
     basis === 'one-way'
       ? isHarmful
-      : line.slope !== 0 || largest > Math.max(LEAST_OFFSET_NS, uncertaintyNs + TAP_NS)
+      : driftNs > LEAST_OFFSET_NS || largest > Math.max(LEAST_OFFSET_NS, uncertaintyNs + TAP_NS)
   const isEnough = evidence >= (isHarmful ? MIN_SAMPLES.harmful : MIN_SAMPLES.harmless)
   // Neither that these are two clocks nor that they are one.
   if ((isClear || isHarmful) && !isEnough) return null
@@ -168,8 +171,8 @@ function fromBothWays(
     .sort((a, b) => a - b)
   const contradictionNs = excess[Math.floor((1 - OUTLIERS) * (excess.length - 1))]!
   const [from, to] = spanOf(up, down)
-  // What may be drift, but can't be told from delays, moves the truth by half of it to either side.
-  const unsureNs = drift.isSignificant ? 2 * drift.noiseNs : (Math.abs(drift.slope) * (to - from)) / 2
+  // What may be drift, but can't be told from delays, may stand on one side of the offset.
+  const unsureNs = drift.isSignificant ? 2 * drift.noiseNs : Math.abs(drift.slope) * (to - from)
   return {
     line: { offsetNs, slope },
     uncertaintyNs: (high - low) / 2 + contradictionNs + unsureNs,
@@ -216,12 +219,11 @@ function driftOf(up: Cloud, down: Cloud): { slope: number; noiseNs: number; isSi
   const slopes = [slopesOf(lower), slopesOf(upper)]
   const [rising, falling] = slopes.map(median) as [number, number]
   const slope = median(slopes.flat())
-  const noiseNs = Math.max(deviation(lower, slope), deviation(upper, slope))
+  const noiseNs = Math.max(deviation(lower, slope), deviation(upper, slope), LEAST_NOISE_NS)
   const driftNs = Math.abs(slope) * (to - from)
   // Queues that grow move the two edges apart; a clock moves both alike.
   const disagreementNs = Math.abs(rising - falling) * (to - from)
   const isSignificant =
-    driftNs >= LEAST_OFFSET_NS &&
     driftNs >= SKEW_SIGNIFICANCE * noiseNs &&
     disagreementNs <= Math.max(driftNs / 2, SKEW_SIGNIFICANCE * noiseNs) &&
     rising * falling > 0 &&

@@ -68,7 +68,9 @@ export class TraceBuilder {
   /** The pcap file of every point, by name, and the truth. To be called once, at the end. */
   build(): { files: Map<string, Uint8Array>; truth: Truth } {
     const files = new Map<string, Uint8Array>()
-    for (const [index, { name, clockOffsetNs = 0, snapLen = 262_144 }] of this.points.entries()) {
+    for (const [index, point] of this.points.entries()) {
+      const { name, clockOffsetNs = 0, clockSkewPpm = 0, snapLen = 262_144 } = point
+      const shown = (timeNs: number) => timeNs + clockOffsetNs + Math.round(timeNs * clockSkewPpm * 1e-6)
       const seen = this.#sightings.filter(({ point }) => point === index).sort((a, b) => a.timeNs - b.timeNs)
       for (const [record, { journey, station, timeNs }] of seen.entries()) {
         if (!journey) continue
@@ -79,10 +81,10 @@ export class TraceBuilder {
             point: name,
             station,
             frames: [record + 1],
-            timeNs: timeNs + clockOffsetNs,
+            timeNs: shown(timeNs),
           })
       }
-      const frames = seen.map(({ timeNs, bytes }) => ({ timeNs: timeNs + clockOffsetNs, bytes }))
+      const frames = seen.map(({ timeNs, bytes }) => ({ timeNs: shown(timeNs), bytes }))
       files.set(name, buildPcap(frames, this.#startSeconds, snapLen))
     }
     const flows = this.#conversations.map((conversation) => conversation.truth())

@@ -2,7 +2,7 @@
 
 import { TraceBuilder } from './builder.ts'
 import { dnsMessage } from './frame.ts'
-import type { Nat, PacketOptions, Side } from './model.ts'
+import type { Nat, PacketOptions, PointOptions, Side } from './model.ts'
 import { Random } from './random.ts'
 import type { TcpConversation } from './tcp.ts'
 
@@ -16,6 +16,8 @@ export interface MixedOptions {
   captureDrop?: number
   duplicate?: number
   reorder?: number
+  /** Clocks that err, by point. */
+  clocks?: Readonly<Record<string, Pick<PointOptions, 'clockOffsetNs' | 'clockSkewPpm'>>>
 }
 
 const POINTS = ['container', 'veth', 'bridge', 'uplink']
@@ -23,9 +25,10 @@ const HOST = ['192.168.7.2', '2001:db8:7::2'] as const
 
 /** TCP, DNS and ping over IPv4 and IPv6 through masquerade, with remapped ports; deterministic. Call `build` or `write`. */
 export function mixedTrace(seed: number, options: MixedOptions = {}): TraceBuilder {
-  const { conversations = 40, withinNs = 50e6 } = options
+  const { conversations = 40, withinNs = 50e6, clocks = {} } = options
   const { loss = 0.03, captureDrop = 0.01, duplicate = 0.01, reorder = 0.02 } = options
-  const trace = new TraceBuilder({ seed, points: POINTS, routed: [['bridge', 'uplink']] })
+  const points = POINTS.map((name) => ({ name, ...clocks[name] }))
+  const trace = new TraceBuilder({ seed, points, routed: [['bridge', 'uplink']] })
   const random = new Random(seed ^ 0x5eed)
   const usedOutside = new Set<string>()
   const usedInside = new Set<string>()

@@ -18,6 +18,8 @@ export interface PointOptions {
   snapLen?: number
   /** How far this point's clock is ahead, in ns. */
   clockOffsetNs?: number
+  /** How much faster its clock runs; `clockOffsetNs` holds at the trace's beginning. */
+  clockSkewPpm?: number
   /** Packets are seen before the hardware fills in their TCP or UDP checksum. */
   offloaded?: boolean
 }
