@@ -16,9 +16,15 @@ import { decodeFrame } from './decode/frame.ts'
 import { Headers } from './decode/headers.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
 
-/** Records of each file that the first look takes, and at most of all files together. */
-const FIRST_LOOK_RECORDS = 1 << 15
-const FIRST_LOOK_TOTAL = 1 << 20
+/** Records of each file that the first look takes, and the second one where files turn out to have nothing in common. */
+const FIRST_LOOK_RECORDS = 1 << 12
+const SECOND_LOOK_RECORDS = 1 << 16
+/** Samples of two files that tell whether their clocks differ; by how much, takes more. */
+const GLANCE_SAMPLES = 1 << 9
+const MAX_SAMPLES = 1 << 13
+/** Samples that are looked at for all pairs of files together, and of each pair in any case. */
+const TOTAL_SAMPLES = 1 << 17
+const MIN_SAMPLES = 1 << 6
 /** Sightings that are kept at once. */
 const MAX_SIGHTINGS = 400_000
 /** Selection of packets and estimates are the same in each run. */
@@ -37,10 +43,14 @@ export async function surveyClocks(
   const files = inputs.filter(isRereadable)
   if (files.length < 2) return []
   const survey = new Survey(files, epoch, tunnelPorts)
-  const atFirst = Math.max(1024, Math.min(FIRST_LOOK_RECORDS, FIRST_LOOK_TOTAL / files.length))
-  let differences = await survey.look(atFirst)
-  const isNotable = differences.some(({ differs }) => differs) || !areLinked(files.length, differences)
-  if (isNotable && survey.hasMore) differences = await survey.look(Number.POSITIVE_INFINITY)
+  const differ = () => differences.some(({ differs }) => differs)
+  const areAllLinked = () => areLinked(files.length, differences)
+  let differences = await survey.look(FIRST_LOOK_RECORDS, GLANCE_SAMPLES)
+  if (!differ() && !areAllLinked() && survey.hasMore)
+    differences = await survey.look(SECOND_LOOK_RECORDS, GLANCE_SAMPLES)
+  // Captures that began far apart have nothing in common at their beginnings.
+  if (differ() || (!areAllLinked() && survey.hasMore))
+    differences = await survey.look(Number.POSITIVE_INFINITY, MAX_SAMPLES)
   const sources = files.map(({ source }) => source)
   const errors = clockErrors(sources, differences)
   return inputs.map((input) => errors[files.indexOf(input)] ?? null)
@@ -73,14 +83,16 @@ class Survey {
   }
 
   /** Reads so many records of each file, and compares the clocks of every two files that have packets in common. */
-  async look(maxRecords: number): Promise<ClockDifference[]> {
+  async look(maxRecords: number, maxSamples: number): Promise<ClockDifference[]> {
     const { bodyBytes } = this.#identity
     const sampler = new ClockSampler(MAX_SIGHTINGS)
     this.hasMore = false
     for (const [number, file] of this.#files.entries()) await this.#read(number, file, maxRecords, sampler)
     // A file keeps less of its packets than those before it: only without payload do all packets compare.
-    if (this.#identity.bodyBytes !== bodyBytes) return this.look(maxRecords)
-    return sampler.samples().flatMap((samples) => compareClocks(samples) ?? [])
+    if (this.#identity.bodyBytes !== bodyBytes) return this.look(maxRecords, maxSamples)
+    const pairs = (this.#files.length * (this.#files.length - 1)) / 2
+    const share = Math.max(MIN_SAMPLES, Math.min(maxSamples, Math.floor(TOTAL_SAMPLES / pairs)))
+    return sampler.samples(share).flatMap((samples) => compareClocks(samples) ?? [])
   }
 
   async #read(

@@ -9,8 +9,6 @@ const COPY_NS = 100e6
 /** Packets of one hash chain that are looked at, and sightings of one packet that are compared. */
 const MAX_STEPS = 32
 const MAX_SIGHTINGS = 16
-/** Samples that are kept of two files. */
-const MAX_SAMPLES = 1 << 13
 /** A packet that was seen twice at one place, and so is no evidence. */
 const DEAD = 1
 /** Nothing but its contents tells the packet from others: no TCP, and no IPv4 ID. */
@@ -24,19 +22,26 @@ export class ClockSamples {
   readonly b: number
   count = 0
   /** What A's clock showed, and how much more B's, in ns. */
-  readonly timeNs = new Float64Array(MAX_SAMPLES)
-  readonly aheadNs = new Float64Array(MAX_SAMPLES)
+  readonly timeNs: Float64Array
+  readonly aheadNs: Float64Array
   /** Equal for both directions of a connection as A sees it; `side` tells the directions apart. */
-  readonly connection = new Int32Array(MAX_SAMPLES)
-  readonly side = new Uint8Array(MAX_SAMPLES)
+  readonly connection: Int32Array
+  readonly side: Uint8Array
   /** TTL at A minus that at B. */
-  readonly hops = new Int16Array(MAX_SAMPLES)
+  readonly hops: Int16Array
   /** 1 where the packet is hardly another one that looks alike. */
-  readonly strong = new Uint8Array(MAX_SAMPLES)
+  readonly strong: Uint8Array
 
-  constructor(a: number, b: number) {
+  /** Keeps at most `capacity` samples of files `a` and `b`. */
+  constructor(a: number, b: number, capacity: number) {
     this.a = a
     this.b = b
+    this.timeNs = new Float64Array(capacity)
+    this.aheadNs = new Float64Array(capacity)
+    this.connection = new Int32Array(capacity)
+    this.side = new Uint8Array(capacity)
+    this.hops = new Int16Array(capacity)
+    this.strong = new Uint8Array(capacity)
   }
 
   add(
@@ -48,7 +53,7 @@ export class ClockSamples {
     isStrong: boolean,
   ): void {
     const { count } = this
-    if (count === MAX_SAMPLES) return
+    if (count === this.timeNs.length) return
     this.timeNs[count] = timeNs
     this.aheadNs[count] = aheadNs
     this.connection[count] = connection
@@ -114,21 +119,25 @@ export class ClockSampler {
     if (this.#count >= this.#maxSightings) this.#thin()
   }
 
-  /** The samples of every two files that saw a packet in common; `a` is the smaller number. */
-  samples(): ClockSamples[] {
+  /**
+   * Samples of every two files that saw a packet in common, at most `maxSamples` each; `a` is the smaller number. They come from
+   * all of the time that the files cover, as they are taken in the order of their hashes.
+   */
+  samples(maxSamples: number): ClockSamples[] {
     const pairs = new Map<number, ClockSamples>()
-    const same: number[] = []
-    for (let head = 0; head < this.#count; head++) {
-      // Each sighting is compared with those of the same packet that came before it.
-      same.length = 0
-      for (let at = this.#next[head]!, steps = 0; at >= 0 && steps < MAX_STEPS; at = this.#next[at]!, steps++)
-        if (this.#low[at] === this.#low[head] && this.#high[at] === this.#high[head]) same.push(at)
-      for (const other of same.slice(0, MAX_SIGHTINGS)) this.#compare(head, other, pairs)
-    }
+    for (const bucket of this.#buckets)
+      for (let head = bucket, steps = 0; head >= 0 && steps < MAX_STEPS; head = this.#next[head]!, steps++) {
+        let same = 0
+        for (let at = this.#next[head]!; at >= 0 && same < MAX_SIGHTINGS; at = this.#next[at]!)
+          if (this.#low[at] === this.#low[head] && this.#high[at] === this.#high[head]) {
+            same++
+            this.#compare(head, at, pairs, maxSamples)
+          }
+      }
     return [...pairs.values()]
   }
 
-  #compare(one: number, other: number, pairs: Map<number, ClockSamples>): void {
+  #compare(one: number, other: number, pairs: Map<number, ClockSamples>, maxSamples: number): void {
     if (this.#file[one] === this.#file[other] || (this.#flags[one]! | this.#flags[other]!) & DEAD) return
     const [a, b] = this.#file[one]! < this.#file[other]! ? [one, other] : [other, one]
     const fileA = this.#file[a]!
@@ -136,7 +145,7 @@ export class ClockSampler {
     const key = fileA * 0x10000 + fileB
     let samples = pairs.get(key)
     if (!samples) {
-      samples = new ClockSamples(fileA, fileB)
+      samples = new ClockSamples(fileA, fileB, maxSamples)
       pairs.set(key, samples)
     }
     samples.add(

@@ -59,7 +59,7 @@ export function compareClocks(samples: ClockSamples): ClockDifference | null {
   const kept = densest(samples)
   const strong = kept.reduce((sum, i) => sum + samples.strong[i]!, 0)
   const evidence = strong + Math.floor((kept.length - strong) / FEEBLE_PER_STRONG)
-  if (kept.length === 0) return null
+  if (evidence === 0) return null
   const atNs = median(kept.map((i) => samples.timeNs[i]!))
   const { up, down } = byDirection(samples, kept, atNs)
   const found = up.count > 0 && down.count > 0 ? fromBothWays(up, down) : fromOneWay(samples, kept, up, down)
