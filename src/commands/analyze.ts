@@ -37,6 +37,7 @@ interface AnalyzeFlags {
   flow?: number[]
   filter?: FlowFilter['expression']
   decodeAs?: ReadonlyMap<number, UdpTunnel>
+  keepClocks?: boolean
 }
 
 /** Opening one of the paths would cut a file short that stdout is redirected to. */
@@ -78,6 +79,7 @@ export function analyzeCommand(): Command {
       'a tunnel behind this UDP port: 8888=vxlan, geneve, gtpu or none (repeatable)',
       decodeAs,
     )
+    .option('--keep-clocks', 'leave times as recorded, even where hosts have clocks that differ')
     .option('--json', 'print one JSON document (schema hoptrace.report/1)')
     .option('--journeys <file>', 'write a line of JSON for each packet to FILE, or - for stdout')
     .option('-w, --write <file>', 'write all records into one pcapng, with the identity of each packet')
@@ -105,6 +107,7 @@ async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
     journeys: listsPackets || journeyPath !== undefined,
     onProgress: bar.update,
     ...(flags.decodeAs ? { tunnelPorts: flags.decodeAs } : {}),
+    ...(flags.keepClocks ? { keepClocks: true } : {}),
     ...(flags.path ? { path: flags.path } : {}),
     ...(flags.write === undefined ? {} : { write: flags.write }),
   }).finally(bar.stop)

@@ -61,7 +61,10 @@ export function compareClocks(samples: ClockSamples): ClockDifference | null {
   const evidence = strong + Math.floor((kept.length - strong) / FEEBLE_PER_STRONG)
   if (evidence === 0) return null
   const atNs = median(kept.map((i) => samples.timeNs[i]!))
-  const { up, down } = byDirection(samples, kept, atNs)
+  let { up, down } = byDirection(samples, kept, atNs, 0)
+  const coarse = driftOf(up, down)
+  // Where skew is more than the delay it hides the direction from packets that are far apart in time.
+  if (coarse.isSignificant) ({ up, down } = byDirection(samples, kept, atNs, coarse.slope))
   const found = up.count > 0 && down.count > 0 ? fromBothWays(up, down) : fromOneWay(samples, kept, up, down)
   const { line, uncertaintyNs, basis } = found
   const span = spanOf(up, down)
@@ -126,7 +129,12 @@ function densest({ count, timeNs, aheadNs }: ClockSamples): number[] {
  * Sorts the samples into those on their way from A to B (`up`: offset + delay) and from B to A (`down`: offset − delay).
  * Of a connection with both, the up side is the one that is ahead of the other at about the same time; else the TTL tells.
  */
-function byDirection(samples: ClockSamples, kept: number[], atNs: number): { up: Cloud; down: Cloud } {
+function byDirection(
+  samples: ClockSamples,
+  kept: number[],
+  atNs: number,
+  slope: number,
+): { up: Cloud; down: Cloud } {
   const { timeNs, aheadNs, connection, side, hops } = samples
   const order = kept.toSorted((i, j) => connection[i]! - connection[j]! || timeNs[i]! - timeNs[j]!)
   const up = new Cloud()
@@ -142,8 +150,9 @@ function byDirection(samples: ClockSamples, kept: number[], atNs: number): { up:
       const before = order[end - 1]!
       if (side[before] === side[i]) continue
       // Close neighbours count for more: over seconds, skew is more than the delay.
-      const weight = 1 / (timeNs[i]! - timeNs[before]! + 1e6)
-      votes += (side[i] ? weight : -weight) * Math.sign(aheadNs[i]! - aheadNs[before]!)
+      const gapNs = timeNs[i]! - timeNs[before]!
+      const weight = 1 / (gapNs + 1e6)
+      votes += (side[i] ? weight : -weight) * Math.sign(aheadNs[i]! - aheadNs[before]! - slope * gapNs)
     }
     for (let at = begin; at < end; at++) {
       const i = order[at]!

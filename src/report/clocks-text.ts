@@ -24,6 +24,7 @@ function clockText({ offsetNs, skewPpm, uncertaintyNs, reference }: ReportClock)
   const from =
     reference === undefined ? '' : ` ${offsetNs < 0 ? 'behind' : 'ahead of'} ${pointName(reference)}`
   const parts = [formatDurationNs(Math.abs(offsetNs)) + from, `±${formatDurationNs(uncertaintyNs)}`]
-  if (skewPpm !== 0) parts.push(`${Math.abs(skewPpm)} ppm ${skewPpm < 0 ? 'slow' : 'fast'}`)
+  if (skewPpm !== 0)
+    parts.push(`${Number(Math.abs(skewPpm).toPrecision(3))} ppm ${skewPpm < 0 ? 'slow' : 'fast'}`)
   return parts.join(', ')
 }
