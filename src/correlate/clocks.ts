@@ -16,7 +16,7 @@ const HARMFUL_NS = 0.5e9
 const MIN_SAMPLES = { harmful: 2, harmless: 8 }
 /** So many packets count as one where nothing but their contents tells them apart: such repeat themselves. */
 const FEEBLE_PER_STRONG = 8
-/** Below this time, and with fewer packets in either direction, a skew could not be told from delays. */
+/** A skew that less time showed, or fewer packets in either direction, would be extended too far. */
 const MIN_SKEW_SPAN_NS = 2e9
 const MIN_SKEW_SAMPLES = 12
 const MIN_SKEW_BINS = 4
@@ -181,7 +181,7 @@ function fromBothWays(
   const contradictionNs = excess[Math.floor((1 - OUTLIERS) * (excess.length - 1))]!
   const [from, to] = spanOf(up, down)
   // What may be drift, but can't be told from delays, may stand on one side of the offset.
-  const unsureNs = drift.isSignificant ? 2 * drift.noiseNs : Math.abs(drift.slope) * (to - from)
+  const unsureNs = 2 * drift.noiseNs + (drift.isSignificant ? 0 : Math.abs(drift.slope) * (to - from))
   return {
     line: { offsetNs, slope },
     uncertaintyNs: (high - low) / 2 + contradictionNs + unsureNs,
@@ -220,7 +220,7 @@ function driftOf(up: Cloud, down: Cloud): { slope: number; noiseNs: number; isSi
   const none = { slope: 0, noiseNs: 0, isSignificant: false }
   const [from, to] = spanOf(up, down)
   const fewer = Math.min(up.count, down.count)
-  if (to - from < MIN_SKEW_SPAN_NS || fewer < MIN_SKEW_SAMPLES) return none
+  if (!(to > from) || fewer < MIN_SKEW_SAMPLES) return none
   const bins = Math.max(MIN_SKEW_BINS, Math.min(MAX_SKEW_BINS, Math.floor(fewer / 3)))
   const lower = edge(up, from, to, bins, 1)
   const upper = edge(down, from, to, bins, -1)
@@ -233,6 +233,7 @@ function driftOf(up: Cloud, down: Cloud): { slope: number; noiseNs: number; isSi
   // Queues that grow move the two edges apart; a clock moves both alike.
   const disagreementNs = Math.abs(rising - falling) * (to - from)
   const isSignificant =
+    to - from >= MIN_SKEW_SPAN_NS &&
     driftNs >= SKEW_SIGNIFICANCE * noiseNs &&
     disagreementNs <= Math.max(driftNs / 2, SKEW_SIGNIFICANCE * noiseNs) &&
     rising * falling > 0 &&
