@@ -6,7 +6,7 @@ import { displayText } from './display-text.ts'
 import type { CaptureInput } from './inputs.ts'
 import { LinkType } from './link-types.ts'
 import type { CaptureInterface } from './reader.ts'
-import type { CaptureRecord, Point, PointIndex } from './record.ts'
+import type { CaptureRecord, Gap, Point, PointIndex } from './record.ts'
 
 /** More points than a path can have; a damaged SLL2 file could name four billion. */
 export const MAX_POINTS = 1000
@@ -26,7 +26,12 @@ export class PointList {
   private readonly taken = new Set<string>()
 
   /** A new point, or `NO_POINT` where there are too many. A name that is taken gets `#2`, `#3`, … */
-  add(name: string, source: string, linkType: number, next: string | null = null): PointIndex {
+  add(
+    name: string,
+    source: string,
+    linkType: number,
+    { next = null, gaps = [] }: { next?: string | null; gaps?: Gap[] } = {},
+  ): PointIndex {
     const index = this.points.length
     if (index >= MAX_POINTS) {
       this.refused++
@@ -50,6 +55,7 @@ export class PointList {
       timeReversals: 0,
       largestReversalNs: 0,
       snapped: 0,
+      gaps,
       ended: false,
     })
     return index
@@ -83,8 +89,9 @@ export class FilePoints {
   /** Makes points for the interfaces that the file has described so far. */
   describe(): void {
     for (let i = this.byInterface.length; i < this.interfaces.length; i++) {
-      const { linkType, next } = this.interfaces[i]
-      const index = linkType === LinkType.LinuxSll2 ? NO_POINT : this.add(this.nameOf(i), linkType, next)
+      const { linkType } = this.interfaces[i]
+      const index =
+        linkType === LinkType.LinuxSll2 ? NO_POINT : this.add(this.nameOf(i), linkType, this.interfaces[i])
       this.byInterface.push(index)
     }
   }
@@ -135,8 +142,12 @@ export class FilePoints {
     return index
   }
 
-  private add(name: string, linkType: number, next: string | null = null): PointIndex {
-    const index = this.list.add(name, this.input.source, linkType, next)
+  private add(
+    name: string,
+    linkType: number,
+    known: { next?: string | null; gaps?: Gap[] } = {},
+  ): PointIndex {
+    const index = this.list.add(name, this.input.source, linkType, known)
     if (index !== NO_POINT) this.own.push(index)
     return index
   }

@@ -66,15 +66,6 @@ export function jsonListener(output: Output, options: LineOptions): LiveListener
   }
 }
 
-/** Nothing is shown; only packets are counted. */
-export function countingListener(options: Pick<LineOptions, 'count' | 'onCount'>): LiveListener {
-  return {
-    async tick({ packets }) {
-      if (packets >= options.count) options.onCount()
-    },
-  }
-}
-
 function width(output: Output): { columns: number; color: boolean } {
   return { columns: output.isTerminal ? output.columns : Number.POSITIVE_INFINITY, color: output.color }
 }

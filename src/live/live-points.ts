@@ -5,8 +5,9 @@ import { acceptAll, compileBpf } from '../capture/live/bpf.ts'
 import { openCap } from '../capture/live/cap-source.ts'
 import type { LaneEnd, LiveRecords } from '../capture/live/live-records.ts'
 import { inNetworkNamespace } from '../capture/live/network-namespace.ts'
-import { openRingSocket, PacketRing, type RingSocket } from '../capture/live/packet-ring.ts'
+import { PacketRing } from '../capture/live/packet-ring.ts'
 import type { CapturePlace } from '../capture/live/place.ts'
+import { openRingSocket, type RingSocket } from '../capture/live/ring-socket.ts'
 import type { LiveSource } from '../capture/live/source.ts'
 import { SystemCallError } from '../capture/live/system.ts'
 import type { Point, PointIndex } from '../capture/record.ts'
@@ -19,6 +20,8 @@ import { RootHelper } from './root-helper.ts'
 import { isProgram, isStream, openStream, type StreamPoint, streamPoint } from './stream-points.ts'
 
 const HEALTH_EVERY_MS = 1000
+/** After a point could not be taken up again for lack of memory, the next try comes so much later, in ms. */
+const RETRY_MS = 5000
 
 /** What is to be captured, as the command line says. */
 export interface LiveSelection extends PlaceSelection {
@@ -262,6 +265,7 @@ export class LivePoints {
         } catch (error) {
           if (!(error instanceof HoptraceError)) throw error
           this.#note(error.message)
+          setTimeout(() => this.#follower?.miss(place.name), RETRY_MS).unref()
         }
       },
       onEnd: () =>
@@ -270,10 +274,6 @@ export class LivePoints {
   }
 
   #noteEnd({ name, problem }: LaneEnd): void {
-    if (name === '') {
-      if (problem !== null) this.#note(problem)
-      return
-    }
     const place = this.#places.get(name)
     this.#missing.add(name)
     const what = place === undefined ? name : `${name} (${place.description})`

@@ -3,7 +3,7 @@
 import type { InputFailure } from '../inputs.ts'
 import { FilePoints, NO_POINT, PointList } from '../points.ts'
 import type { CaptureDamage, CaptureInterface } from '../reader.ts'
-import { CaptureRecord, Epoch, type Point, type PointIndex } from '../record.ts'
+import { CaptureRecord, Epoch, type Gap, type Point, type PointIndex } from '../record.ts'
 import { Tournament } from '../tournament.ts'
 import { Poller } from './poller.ts'
 import type { LiveSource } from './source.ts'
@@ -19,6 +19,8 @@ const FILLING_MS = 1
 const IDLE_MS = 100
 /** How often the kernel is asked for drop counts, in ns. */
 const DROPS_EVERY_NS = 200e6
+/** That an interface is gone is noticed within this time, in ns. */
+const NOTICED_WITHIN_NS = 500e6
 /** Programs get so long to end after they were told to, in ns; they are killed then. */
 const STOP_PATIENCE_NS = 3e9
 
@@ -36,8 +38,6 @@ interface Lane {
 
 /** What happened to a point that goes on without its source. */
 export interface LaneEnd {
-  /** The point, or nothing of a program, which may have none or several. */
-  point: PointIndex
   name: string
   problem: string | null
 }
@@ -58,6 +58,8 @@ export class LiveRecords {
   record: CaptureRecord = new CaptureRecord()
   point: PointIndex = NO_POINT
   done = false
+  /** Called when the `gaps` of a point have changed. */
+  onGap: () => void = () => {}
   /** Called when a source ends that was not told to. */
   onLaneEnd: (end: LaneEnd) => void = () => {}
   readonly #countsCuts: boolean
@@ -120,7 +122,7 @@ export class LiveRecords {
     { sourceName = LIVE_SOURCE, next = null }: { sourceName?: string; next?: string | null } = {},
   ): PointIndex {
     const isStream = source.interfaces !== undefined
-    const point = isStream ? NO_POINT : this.#list.add(name, sourceName, source.linkType, next)
+    const point = isStream ? NO_POINT : this.#list.add(name, sourceName, source.linkType, { next })
     const filePoints = isStream
       ? new FilePoints(this.#list, { path: name, source: sourceName, name }, source.interfaces!)
       : null
@@ -128,6 +130,8 @@ export class LiveRecords {
     source.onReady = () => this.#poller.wake()
     this.#hasNewLanes = true
     this.#poller.wake()
+    if (!isStream && this.#beginNs > Number.NEGATIVE_INFINITY)
+      this.#noteGap(point, { fromNs: Number.NEGATIVE_INFINITY, toNs: this.nowNs() + 1e6 })
     return point
   }
 
@@ -138,6 +142,9 @@ export class LiveRecords {
     lane.source.close()
     lane.source = withDropsBefore(source, before)
     lane.isEnded = false
+    const gap = this.points[point]!.gaps.at(-1)
+    if (gap) gap.toNs = this.nowNs() + 1e6
+    this.onGap()
     source.onReady = () => this.#poller.wake()
     this.#poller.wake()
   }
@@ -187,7 +194,7 @@ export class LiveRecords {
     this.#look()
   }
 
-  /** Ends all captures; what they have seen up to now still comes, and of none of them what comes later. */
+  /** Ends all captures; what they have seen up to now still comes, and of no interface what comes later. */
   stop(): void {
     if (this.#stoppedNs < Number.POSITIVE_INFINITY) return
     // The clock counts whole milliseconds: all points hear until the one that runs now is over.
@@ -249,8 +256,16 @@ export class LiveRecords {
     } else {
       heads[index] = Number.POSITIVE_INFINITY
       if (lane.source.ended) this.#end(lane)
-      else if (!this.#isPressed) this.#limitNs = Math.min(this.#limitNs, lane.source.horizonNs(this.#nowNs))
+      else if (!this.#isPressed && !this.#isPastStop(lane.source))
+        this.#limitNs = Math.min(this.#limitNs, lane.source.horizonNs(this.#nowNs))
     }
+  }
+
+  /** Will nothing more come that was seen before the stop, or has it had its time? */
+  #isPastStop(source: LaneSource): boolean {
+    return (
+      source.horizonNs(this.#nowNs) > this.#stoppedNs || this.#nowNs - this.#stoppedNs >= STOP_PATIENCE_NS
+    )
   }
 
   #give(lane: Lane): boolean {
@@ -281,12 +296,16 @@ export class LiveRecords {
     lane.isEnded = true
     lane.filePoints?.end()
     if (lane.point !== NO_POINT) this.points[lane.point]!.captureDrops = lane.source.drops()
-    if (this.#stoppedNs === Number.POSITIVE_INFINITY)
-      this.onLaneEnd({
-        point: lane.point,
-        name: lane.name,
-        problem: lane.source.problem,
-      })
+    if (this.#stoppedNs < Number.POSITIVE_INFINITY) return
+    // When exactly it went is not known: it was noticed by a look now and then.
+    if (lane.point !== NO_POINT)
+      this.#noteGap(lane.point, { fromNs: this.nowNs() - NOTICED_WITHIN_NS, toNs: Number.POSITIVE_INFINITY })
+    this.onLaneEnd({ name: lane.name, problem: lane.source.problem })
+  }
+
+  #noteGap(point: PointIndex, gap: Gap): void {
+    this.points[point]!.gaps.push(gap)
+    this.onGap()
   }
 
   #readDrops(): void {

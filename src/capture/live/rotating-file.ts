@@ -72,6 +72,16 @@ export class RotatingFile {
     }
   }
 
+  /** Points have ceased to be captured, or are captured again. Never throws: the next `add` or `flush` does. */
+  noteGaps(): void {
+    if (this.#isBroken) return
+    try {
+      this.#writer.noteGaps()
+    } catch (error) {
+      this.#failure = error
+    }
+  }
+
   /** Hands over what is held back, now and then. */
   flush(nowNs: number): void {
     if (this.#isBroken || nowNs - this.#flushedNs < FLUSH_EVERY_NS) return
