@@ -146,6 +146,7 @@ test('counters of a point: packets, bytes, snapped records, times and their reve
       source: 'count.pcap',
       linkType: 1,
       next: null,
+      gaps: [],
       packets: 3,
       bytes: 1620,
       firstNs: -1_000,
