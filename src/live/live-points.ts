@@ -164,6 +164,7 @@ export class LivePoints {
     const twice = names.find((name, i) => names.indexOf(name) < i)
     if (twice !== undefined)
       throw new HoptraceError(`there are two points with the name ${twice}: give --point another name`)
+    if (names.length === 0 && this.#finder.isAsked && backend === 'ring') requireCapturing(true)
     if (names.length === 0)
       throw new HoptraceError(
         'nothing to capture: name a running container with --container, or a place with --pid, --netns or --point',
@@ -223,7 +224,8 @@ export class LivePoints {
   }
 
   #lookAtHealth(): void {
-    const watched = this.#records.points.map((point) => ({
+    const there = this.#records.points.filter(({ name }) => !this.#missing.has(name))
+    const watched = there.map((point) => ({
       point,
       isDown: (this.#sources.get(point.name) as Partial<PacketRing> | undefined)?.isDown,
     }))
