@@ -1,6 +1,6 @@
 /** The live analysis: joins what running captures see, tells each packet as it completes, and reports at the end. */
 
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { LiveRecords } from './capture/live/live-records.ts'
 import type { RotatingFile } from './capture/live/rotating-file.ts'
 import type { PointIndex } from './capture/record.ts'
@@ -13,6 +13,8 @@ import type { FlowReport, Report } from './report/model.ts'
 
 /** How often packets are told, in ms; less often where telling takes long. */
 const TELL_EVERY_MS = 50
+/** At the end whoever is told gets so long to take it in, in ms: a reader may have stopped. */
+const LAST_TELL_MS = 2000
 /** Telling may take one part in so many of the time. */
 const TELL_SHARE = 5
 /** Between two looks at whether it is time to end. */
@@ -24,7 +26,10 @@ const MAX_FLOWS = 50_000
 
 /** Whoever watches. Each call may take its time: frames wait in the rings meanwhile, and what is lost there is counted. */
 export interface LiveListener {
-  /** Packets that have arrived, or had their time, in the order in which they began; `flowOf` gives a packet's flow. */
+  /**
+   * Packets that have arrived, or had their time, in the order in which they began; `flowOf` gives a packet's flow. Both
+   * may be used only until the first `await`.
+   */
   journeys?(
     reports: Iterable<JourneyReport>,
     skipped: number,
@@ -87,11 +92,23 @@ export async function analyzeLive(
       noteFileError(error)
     }
   }
+  // Writing waits for whoever reads; capturing and joining do not wait for that.
+  let telling: Promise<unknown> | null = null
   const tell = async (isLast: boolean) => {
     const beginMs = performance.now()
     const points = options.activePoints?.() ?? records.points.map((point) => point.index)
-    const told = maxTold === 0 ? null : generation.take(points)
-    if (told) await listener?.journeys?.(told.reports, told.skipped, told.flowOf)
+    if (telling === null) {
+      const told = maxTold === 0 ? null : generation.take(points)
+      const written = told && listener?.journeys?.(told.reports, told.skipped, told.flowOf)
+      if (written) {
+        telling = written.finally(() => {
+          telling = null
+        })
+        // What it rejects with is met where it is awaited.
+        telling.catch(() => {})
+        await Promise.race([telling, setTimeout(isLast ? LAST_TELL_MS : TELL_EVERY_MS)])
+      }
+    }
     if (!isLast) await listener?.tick?.(generation.view())
     nextTellMs = performance.now() + Math.max(TELL_EVERY_MS, TELL_SHARE * (performance.now() - beginMs))
   }
@@ -117,10 +134,11 @@ export async function analyzeLive(
     else await records.fill()
   }
   generation.finish()
+  // The file first: it waits for nobody.
+  if (file && fileError === null) await file.finish().catch(noteFileError)
   await tell(true)
-  if (file && fileError === null) {
-    await file.finish().catch(noteFileError)
-  }
+  if (telling !== null) await Promise.race([telling, setTimeout(LAST_TELL_MS)])
+  await tell(true)
   const report = generation.joining.report(generation.flows(), generation.warnings())
   return { report, fileError }
 }

@@ -140,7 +140,10 @@ export class Generation {
       flows: (count) => {
         const lastNs = (flow: FlowIndex) => Math.max(flows.lastNs[2 * flow]!, flows.lastNs[2 * flow + 1]!)
         let active: FlowIndex[] = []
-        for (let flow = 0; flow < flows.count; flow++) if (!flows.isMerged(flow)) active.push(flow)
+        // What no packet has been told of yet has no way to show.
+        const hasWay = (flow: FlowIndex) => flows.wayHead[2 * flow]! >= 0 || flows.wayHead[2 * flow + 1]! >= 0
+        for (let flow = 0; flow < flows.count; flow++)
+          if (!flows.isMerged(flow) && hasWay(flow)) active.push(flow)
         const recentNs = this.#records.nowNs() - RECENT_NS
         if (active.length > FLOWS_IN_VIEW) active = active.filter((flow) => lastNs(flow) >= recentNs)
         active.sort((a, b) => lastNs(b) - lastNs(a))

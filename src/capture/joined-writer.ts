@@ -1,6 +1,6 @@
 /** Writes the records of all points into one pcapng file, one interface a point, with the packet's identity on each record. */
 
-import { closeSync, fchownSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
+import { closeSync, openSync, statSync } from 'node:fs'
 import { HoptraceError } from '../errors.ts'
 import { addressBytes } from './address-bytes.ts'
 import { displayText } from './display-text.ts'
@@ -8,6 +8,7 @@ import { isCapture } from './inputs.ts'
 import { gapComment, nextInterfaceComment } from './pcapng-options.ts'
 import { PcapngWriter, type WrittenInterface } from './pcapng-writer.ts'
 import type { CaptureRecord, Epoch, Point, PointIndex } from './record.ts'
+import { isOurs } from './series.ts'
 
 /** What a file of joined records says beside the records. */
 export interface JoinedFileAbout {
@@ -69,12 +70,6 @@ export class JoinedWriter {
   /** Bytes written so far, and those that wait to be. */
   get lenBytes(): number {
     return this.#writer.lenBytes
-  }
-
-  /** Hands over to the user that sudo was called by. */
-  giveTo(uid: number, gid: number): void {
-    // A device or a pipe stays whose it is.
-    if (fstatSync(this.#file).isFile()) fchownSync(this.#file, uid, gid)
   }
 
   /** Adds a record; `packet` is the number of its journey, or -1 where it has none. Throws where the disk is full. */
@@ -179,15 +174,6 @@ function isSameFile(a: string, b: string): boolean {
   return (
     one !== undefined && other !== undefined && one.isFile() && one.dev === other.dev && one.ino === other.ino
   )
-}
-
-/** Says a pcapng file in its first block that hoptrace wrote it? */
-function isOurs(path: string): boolean {
-  const head = Buffer.alloc(256)
-  const file = openSync(path, 'r')
-  readSync(file, head)
-  closeSync(file)
-  return head.includes('hoptrace')
 }
 
 function cannotWrite(path: string, error: unknown): HoptraceError {

@@ -8,6 +8,7 @@ import { PcapReader } from './pcap.ts'
 import { FilePoints, MAX_POINTS, NO_POINT, PointList } from './points.ts'
 import type { CaptureDamage, RecordReader } from './reader.ts'
 import { CaptureRecord, Epoch, type Point, type PointIndex } from './record.ts'
+import { withSeries } from './series.ts'
 import { Tournament } from './tournament.ts'
 
 /** Captures read at once: each holds a file descriptor and buffers. */
@@ -67,10 +68,8 @@ export class MergedRecords {
    * Opens all inputs and waits for the first record of each. Inputs that cannot be opened are `failures`; rejects
    * with a `HoptraceError` where none can, or where there are more than 200.
    */
-  static async open(
-    inputs: readonly CaptureInput[],
-    options: { epoch?: Epoch } = {},
-  ): Promise<MergedRecords> {
+  static async open(files: readonly CaptureInput[], options: { epoch?: Epoch } = {}): Promise<MergedRecords> {
+    const inputs = withSeries(files)
     if (inputs.length > MAX_INPUTS) {
       throw new HoptraceError(
         `${inputs.length} captures are too many to join at once (at most ${MAX_INPUTS}): name those of one path`,
@@ -140,7 +139,7 @@ export class MergedRecords {
     const opened = await Promise.all(
       inputs.map(async (input) => {
         try {
-          return await openCapture(input.path, input.source, this, chunkBytes)
+          return await openCapture(input.path, input.source, this, chunkBytes, input.parts)
         } catch (error) {
           return failureOf(input, error)
         }

@@ -89,11 +89,32 @@ export class FilePoints {
   /** Makes points for the interfaces that the file has described so far. */
   describe(): void {
     for (let i = this.byInterface.length; i < this.interfaces.length; i++) {
+      const known = this.sameAsBefore(i)
+      if (known !== NO_POINT) {
+        this.byInterface.push(known)
+        continue
+      }
       const { linkType } = this.interfaces[i]
       const index =
         linkType === LinkType.LinuxSll2 ? NO_POINT : this.add(this.nameOf(i), linkType, this.interfaces[i])
       this.byInterface.push(index)
     }
+  }
+
+  /** The point of an interface that hoptrace described before in another section: the next file of a series has it again. */
+  private sameAsBefore(i: number): PointIndex {
+    const described = this.interfaces[i]
+    if (!described.isPoint || described.linkType === LinkType.LinuxSll2) return NO_POINT
+    const earlier = this.interfaces.findIndex(
+      ({ name, isPoint, linkType }) => isPoint && name === described.name && linkType === described.linkType,
+    )
+    if (earlier >= i) return NO_POINT
+    const index = this.byInterface[earlier]
+    if (index !== NO_POINT) {
+      this.list.points[index].gaps.push(...described.gaps)
+      described.gaps = this.list.points[index].gaps
+    }
+    return index
   }
 
   /** Carries drop counts over to the points; an SLL2 interface's count goes to each of its points. */

@@ -14,7 +14,7 @@ export interface CaptureInterface {
   /** Name of the next interface towards the way out, where the file says so; see `nextInterfaceComment`. */
   readonly next: string | null
   /** When its capture had stopped, as far as the file has been read. */
-  readonly gaps: Gap[]
+  gaps: Gap[]
   /** LINKTYPE_ value. */
   readonly linkType: number
   /** Bytes kept of a frame at most, 0 for all. */

@@ -142,14 +142,12 @@ async function run(flags: CaptureFlags): Promise<void> {
   try {
     const user = sudoUser()
     points.follow(user !== null)
-    // All files of a series are opened by the same user: the first one tells whether that works.
-    if (!flags.rotate) file = await openFile(flags, records, points)
+    // Files are the user's from the beginning: root would write through any link, wherever that leads.
     if (user !== null) {
-      file?.giveTo(user.uid, user.gid)
       becomeUser(user)
       if (flags.rotate) requireFolderOf(user, flags.write!)
     }
-    if (flags.rotate) file = await openFile(flags, records, points)
+    file = await openFile(flags, records, points)
     await points.begin()
     records.onGap = () => file?.noteGaps()
     endOn(records, flags)

@@ -74,7 +74,7 @@ export function joinedFlows(correlator: Correlator, epoch: Epoch, options: JoinO
         ways.way = ways.way.map((way) =>
           cables.inOrder(legs, asInTheRun(correlator, way, order.points)),
         ) as Ways['way']
-  const nextHops = new NextHops(correlator, order, stated.length > 0)
+  const nextHops = new NextHops(correlator, order, stated.length > 0, cables)
   for (const { way } of all) nextHops.note(way)
   const reader = new FlowReader(correlator, epoch, nextHops)
   const numbers = new Map<FlowIndex, number>()

@@ -1,6 +1,7 @@
 /** Live points: the captures that a command asked for, opened, described, and followed when containers come and go. */
 
-import { closeSync } from 'node:fs'
+import { closeSync, readFileSync } from 'node:fs'
+import { displayText } from '../capture/display-text.ts'
 import { acceptAll, compileBpf } from '../capture/live/bpf.ts'
 import { openCap } from '../capture/live/cap-source.ts'
 import type { LaneEnd, LiveRecords } from '../capture/live/live-records.ts'
@@ -122,7 +123,9 @@ export class LivePoints {
 
   /** `container (eth0 of container web)`, for each point and program. */
   titles(): string[] {
-    const places = [...this.#places.values()].map(({ name, description }) => `${name} (${description})`)
+    const places = [...this.#places.values()].map(
+      ({ name, description }) => `${name} (${displayText(description, 100)})`,
+    )
     return [...places, ...this.#streams.map(({ name, text }) => `${name} (${text})`)]
   }
 
@@ -165,10 +168,13 @@ export class LivePoints {
     if (twice !== undefined)
       throw new HoptraceError(`there are two points with the name ${twice}: give --point another name`)
     if (names.length === 0 && this.#finder.isAsked && backend === 'ring') requireCapturing(true)
+    if (names.length === 0 && this.remarks.length > 0)
+      throw new HoptraceError(`nothing to capture: ${this.remarks[0]}`)
     if (names.length === 0)
       throw new HoptraceError(
         'nothing to capture: name a running container with --container, or a place with --pid, --netns or --point',
       )
+    if (backend === 'ring') requireMemory(places.length, this.#options.bufferBytes)
     if (places.length > 0 && backend === 'ring') requireCapturing(places.some(({ netns }) => netns !== null))
     for (const place of places) this.#attach(place, await this.#sourceAt(place))
     for (const stream of this.#streams) if (!isProgram(stream)) await this.#addStream(stream)
@@ -281,5 +287,23 @@ export class LivePoints {
     const what = place === undefined ? name : `${name} (${place.description})`
     this.#note(`${what}: ${problem ?? 'has ended'}; the other points go on`)
     if (place !== undefined) this.#follower?.miss(name)
+  }
+}
+
+/** The kernel takes ring memory from whoever else has some, down to killing programs, before it says no. */
+function requireMemory(points: number, bufferBytes: number): void {
+  const available = /^MemAvailable:\s*(\d+) kB/m.exec(readText('/proc/meminfo'))?.[1]
+  const limitBytes = available === undefined ? Number.POSITIVE_INFINITY : (Number(available) * 1024) / 4
+  if (points * bufferBytes > limitBytes)
+    throw new HoptraceError(
+      `--buffer: ${points} points with ${Math.ceil(bufferBytes / 2 ** 20)} MiB each are more than a quarter of the memory that is free: give at most ${Math.floor(limitBytes / points / 2 ** 20)}M`,
+    )
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
   }
 }

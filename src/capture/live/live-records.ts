@@ -1,7 +1,7 @@
 /** Live records: the frames of all running captures in one order of time, held back until no earlier one can come. */
 
 import type { InputFailure } from '../inputs.ts'
-import { FilePoints, NO_POINT, PointList } from '../points.ts'
+import { FilePoints, MAX_POINTS, NO_POINT, PointList } from '../points.ts'
 import type { CaptureDamage, CaptureInterface } from '../reader.ts'
 import { CaptureRecord, Epoch, type Gap, type Point, type PointIndex } from '../record.ts'
 import { Tournament } from '../tournament.ts'
@@ -19,6 +19,8 @@ const FILLING_MS = 1
 const IDLE_MS = 100
 /** How often the kernel is asked for drop counts, in ns. */
 const DROPS_EVERY_NS = 200e6
+/** Frames of programs that claim to be later than that are not believed, in ns: clocks differ a little. */
+const AHEAD_NS = 2e9
 /** That an interface is gone is noticed within this time, in ns. */
 const NOTICED_WITHIN_NS = 500e6
 /** Programs get so long to end after they were told to, in ns; they are killed then. */
@@ -73,6 +75,9 @@ export class LiveRecords {
   #limitNs = Number.NEGATIVE_INFINITY
   #nowNs = 0
   #isPressed = false
+  readonly #aheadTold = new Set<string>()
+  /** Frames of interfaces that are too many to be points. */
+  #unassigned = 0
   #frames = 0
   #framesBefore = 0
   #beginNs = Number.NEGATIVE_INFINITY
@@ -242,6 +247,10 @@ export class LiveRecords {
     if (!isDrained && sinceStopNs < STOP_PATIENCE_NS) return
     this.#readDrops()
     for (const point of this.points) point.ended = true
+    if (this.#unassigned > 0)
+      this.warnings.push(
+        `more than ${MAX_POINTS} points: the ${this.#unassigned} records of the others were left out`,
+      )
     this.done = true
   }
 
@@ -252,13 +261,31 @@ export class LiveRecords {
     if (lane.isEnded) {
       heads[index] = Number.POSITIVE_INFINITY
     } else if (lane.source.advance()) {
-      heads[index] = lane.source.record.timeNs
+      heads[index] = this.#timeOf(lane)
     } else {
       heads[index] = Number.POSITIVE_INFINITY
       if (lane.source.ended) this.#end(lane)
       else if (!this.#isPressed && !this.#isPastStop(lane.source))
         this.#limitNs = Math.min(this.#limitNs, lane.source.horizonNs(this.#nowNs))
     }
+  }
+
+  /**
+   * When the frame at the head of a lane was seen. A clock that is ahead of ours, or one absurd time, must not hold up or
+   * confuse everything else: what claims to come from the future gets the time at which it arrived.
+   */
+  #timeOf({ source, name, filePoints }: Lane): number {
+    const { record } = source
+    const aheadNs = record.timeNs - this.#nowNs
+    if (filePoints === null || aheadNs <= AHEAD_NS) return record.timeNs
+    if (!this.#aheadTold.has(name)) {
+      this.#aheadTold.add(name)
+      this.warnings.push(
+        `${name}: its clock is ${(aheadNs / 1e9).toFixed(1)} s ahead of this machine's: its frames have the times of their arrival here`,
+      )
+    }
+    record.timeNs = this.#nowNs
+    return this.#nowNs
   }
 
   /** Will nothing more come that was seen before the stop, or has it had its time? */
@@ -273,8 +300,11 @@ export class LiveRecords {
     const isOutside = record.timeNs < this.#beginNs || record.timeNs > this.#stoppedNs
     if (isOutside && lane.filePoints === null) return false
     const index = lane.filePoints ? lane.filePoints.of(record) : lane.point
+    if (index === NO_POINT) {
+      this.#unassigned++
+      return false
+    }
     this.#frames++
-    if (index === NO_POINT) return false
     record.frame = this.#frames
     const point = this.points[index]!
     const { timeNs } = record

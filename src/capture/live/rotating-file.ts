@@ -26,7 +26,6 @@ export class RotatingFile {
   readonly #path: string
   readonly #about: JoinedFileAbout
   readonly #rotation: Rotation | null
-  #owner: readonly [uid: number, gid: number] | null = null
   #writer: JoinedWriter
   #count = 1
   #begunNs = Number.NaN
@@ -52,12 +51,6 @@ export class RotatingFile {
     this.#writer = writer
     this.#about = about
     this.#rotation = rotation
-  }
-
-  /** The current file and all later ones belong to this user. */
-  giveTo(uid: number, gid: number): void {
-    this.#owner = [uid, gid]
-    this.#writer.giveTo(uid, gid)
   }
 
   add(point: PointIndex, record: CaptureRecord, packet: number): void {
@@ -120,7 +113,6 @@ export class RotatingFile {
     const next = opened(path, this.#about)
     this.#writer.close()
     this.#writer = next
-    if (this.#owner !== null) this.#writer.giveTo(...this.#owner)
     this.paths.push(path)
     this.#begunNs = record.timeNs
     while (rotation.keepFiles !== undefined && this.paths.length > rotation.keepFiles)
