@@ -158,7 +158,11 @@ export class Generation {
     const { count } = correlator.flows
     for (let flow = Math.max(0, count - FLOWS_IN_VIEW); flow < count; flow++) only.add(flow)
     this.#number()
-    return joinedFlows(correlator, this.#records.epoch, { only, idOf: (flow) => this.#ids.get(flow) ?? 0 })
+    return joinedFlows(correlator, this.#records.epoch, {
+      nowNs: this.#records.settledNs,
+      only,
+      idOf: (flow) => this.#ids.get(flow) ?? 0,
+    })
   }
 
   /** Numbers flows in the order in which they began, as the report at the end does. */
