@@ -4,6 +4,7 @@ import { resolveInputs } from './capture/inputs.ts'
 import { JoinedWriter } from './capture/joined-writer.ts'
 import { MergedRecords } from './capture/merge.ts'
 import { Epoch, type PointIndex } from './capture/record.ts'
+import { withSeries } from './capture/series.ts'
 import { surveyClocks } from './clock-survey.ts'
 import { JourneyJournal } from './correlate/journal.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
@@ -41,7 +42,8 @@ export interface Analysis {
  * or `-`. Rejects with a `HoptraceError` where none of them can be read or an option does not fit them.
  */
 export async function analyze(args: readonly string[], options: AnalysisOptions = {}): Promise<Analysis> {
-  const { inputs, warnings, failures } = await resolveInputs(args)
+  const { inputs: files, warnings, failures } = await resolveInputs(args)
+  const inputs = withSeries(files)
   const epoch = new Epoch()
   const clocks = options.keepClocks ? [] : await surveyClocks(inputs, epoch, options.tunnelPorts)
   const records = await MergedRecords.open(inputs, { epoch, clocks })

@@ -6,6 +6,7 @@ import { linkTypeName } from './capture/link-types.ts'
 import type { CaptureDamage } from './capture/reader.ts'
 import type { CaptureRecord, Epoch, Point, PointIndex } from './capture/record.ts'
 import { Correlator } from './correlate/correlator.ts'
+import type { FlowIndex } from './correlate/flows.ts'
 import type { JoinedFlow } from './correlate/joined-flow.ts'
 import { Observations } from './correlate/observations.ts'
 import { type JoinedFlows, joinedFlows } from './correlate/result.ts'
@@ -70,7 +71,7 @@ export class Joining {
   }
 
   /** Joins the records that are there, up to a number; false where there is no further one at the moment. */
-  takeRecords(): boolean {
+  takeRecords(limit: number = RECORDS_AT_A_TIME): boolean {
     const records = this.#records
     const headers = this.#headers
     const observations = this.#observations
@@ -80,7 +81,7 @@ export class Joining {
       this.#snapLenBytes = records.snapLenBytes
       correlator.limitTo(this.#snapLenBytes)
     }
-    for (let i = 0; i < RECORDS_AT_A_TIME; i++) {
+    for (let i = 0; i < limit; i++) {
       if (!records.advance()) return false
       const { record, point } = records
       decodeFrame(record.bytes, record.start, record.end, record.linkType, record.originalLenBytes, headers)
@@ -92,8 +93,8 @@ export class Joining {
   }
 
   /** The flows as they stand; after `correlator.finish()` as they are. */
-  flows(statedPath: readonly PointIndex[] = []): JoinedFlows {
-    return joinedFlows(this.correlator, this.#records.epoch, { statedPath })
+  flows(statedPath: readonly PointIndex[] = [], idOf?: (flow: FlowIndex) => number): JoinedFlows {
+    return joinedFlows(this.correlator, this.#records.epoch, { statedPath, ...(idOf ? { idOf } : {}) })
   }
 
   /** The report about these flows. `warnings` are what was noted before there were records. */

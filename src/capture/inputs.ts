@@ -20,6 +20,8 @@ export interface CaptureInput {
   readonly source: string
   /** The name of `NAME=FILE`, or null. */
   readonly name: string | null
+  /** The files of a series in their order, where it is one; `path` is the first. */
+  readonly parts?: readonly string[]
 }
 
 /** A capture that could not be read although it was asked for. */

@@ -1,13 +1,14 @@
 /** Writes the records of all points into one pcapng file, one interface a point, with the packet's identity on each record. */
 
-import { closeSync, fchownSync, openSync, readSync, statSync } from 'node:fs'
+import { closeSync, openSync, statSync } from 'node:fs'
 import { HoptraceError } from '../errors.ts'
 import { addressBytes } from './address-bytes.ts'
 import { displayText } from './display-text.ts'
 import { isCapture } from './inputs.ts'
-import { nextInterfaceComment } from './pcapng-options.ts'
+import { gapComment, nextInterfaceComment } from './pcapng-options.ts'
 import { PcapngWriter, type WrittenInterface } from './pcapng-writer.ts'
 import type { CaptureRecord, Epoch, Point, PointIndex } from './record.ts'
+import { isOurs } from './series.ts'
 
 /** What a file of joined records says beside the records. */
 export interface JoinedFileAbout {
@@ -31,6 +32,8 @@ export class JoinedWriter {
   readonly #writer: PcapngWriter
   readonly #about: JoinedFileAbout
   #described = 0
+  /** By point: how many of the beginnings and ends of its gaps are written. */
+  readonly #edgesWritten: number[] = []
 
   /**
    * Opens the file. Rejects with a `HoptraceError` where that can't be done, where it is one of the inputs, and where a
@@ -69,16 +72,21 @@ export class JoinedWriter {
     return this.#writer.lenBytes
   }
 
-  /** Hands over to the user that sudo was called by. */
-  giveTo(uid: number, gid: number): void {
-    fchownSync(this.#file, uid, gid)
-  }
-
   /** Adds a record; `packet` is the number of its journey, or -1 where it has none. Throws where the disk is full. */
   add(point: PointIndex, record: CaptureRecord, packet: number): void {
     try {
       if (point >= this.#described) this.#describe()
       this.#writer.addRecord(point, record, packet)
+    } catch (error) {
+      throw cannotWrite(this.#path, error)
+    }
+  }
+
+  /** Writes down at which times points were not captured, as far as that is new. Throws where the disk is full. */
+  noteGaps(): void {
+    try {
+      this.#describe()
+      this.#writeGaps()
     } catch (error) {
       throw cannotWrite(this.#path, error)
     }
@@ -128,6 +136,27 @@ export class JoinedWriter {
         ...(next === null ? {} : { comment: nextInterfaceComment(next) }),
         ...(describe?.(point) ?? { description: source }),
       })
+      // Gaps that were over when the file began are no matter of this file.
+      const last = point.gaps.at(-1)
+      const isOver =
+        last === undefined || (last.toNs < Number.POSITIVE_INFINITY && last.fromNs > Number.NEGATIVE_INFINITY)
+      this.#edgesWritten.push(2 * (point.gaps.length - (isOver ? 0 : 1)))
+      if (!isOver) this.#writeGaps()
+    }
+  }
+
+  #writeGaps(): void {
+    const { points, epoch } = this.#about
+    for (const [index, written] of this.#edgesWritten.entries()) {
+      const edges = points[index]!.gaps.flatMap(({ fromNs, toNs }) => [fromNs, toNs])
+      for (let i = written; i < edges.length; i++) {
+        const timeNs = edges[i]!
+        if (timeNs === Number.POSITIVE_INFINITY) break
+        this.#edgesWritten[index] = i + 1
+        if (timeNs === Number.NEGATIVE_INFINITY) continue
+        const comment = gapComment(i % 2 === 1, epoch.toUnixNs(timeNs))
+        this.#writer.addStatistics(index, { endNs: timeNs, comment })
+      }
     }
   }
 }
@@ -145,15 +174,6 @@ function isSameFile(a: string, b: string): boolean {
   return (
     one !== undefined && other !== undefined && one.isFile() && one.dev === other.dev && one.ino === other.ino
   )
-}
-
-/** Says a pcapng file in its first block that hoptrace wrote it? */
-function isOurs(path: string): boolean {
-  const head = Buffer.alloc(256)
-  const file = openSync(path, 'r')
-  readSync(file, head)
-  closeSync(file)
-  return head.includes('hoptrace')
 }
 
 function cannotWrite(path: string, error: unknown): HoptraceError {

@@ -6,6 +6,7 @@ import { isPcapMagic, PcapReader } from './pcap.ts'
 import { isPcapngMagic, PcapngReader } from './pcapng.ts'
 import { notACapture, type RecordReader } from './reader.ts'
 import type { Epoch } from './record.ts'
+import { SeriesSource } from './series.ts'
 
 /** Bytes read at a time where nothing else is said: more is not faster. */
 export const CHUNK_BYTES = 1 << 18
@@ -23,15 +24,16 @@ export interface RunState {
 /**
  * Opens the capture at `path` (a file, FIFO, `/dev/fd/N` or `-`), called `source` in messages. Rejects with a
  * `HoptraceError` where it is not a capture or ends before its first record could begin, and with the system's
- * error where it cannot be opened.
+ * error where it cannot be opened. `parts` are the files of a series, which are read one after the other.
  */
 export async function openCapture(
   path: string,
   source: string,
   run: RunState,
   chunkBytes: number = CHUNK_BYTES,
+  parts?: readonly string[],
 ): Promise<RecordReader> {
-  const bytes = await openByteSource(path, source)
+  const bytes = parts ? new SeriesSource(parts) : await openByteSource(path, source)
   const small = bytes.compression === null && bytes.sizeBytes !== null
   const window = new ByteWindow(bytes, small ? Math.min(chunkBytes, bytes.sizeBytes + 1) : chunkBytes)
   try {

@@ -69,6 +69,7 @@ export class PcapReader extends RecordReader {
       description: null,
       next: null,
       isPoint: false,
+      gaps: [],
       linkType,
       snapLenBytes,
       drops: null,

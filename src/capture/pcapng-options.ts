@@ -3,6 +3,7 @@
 import { SocketAddress } from 'node:net'
 import type { ByteWindow } from './byte-window.ts'
 import { displayText } from './display-text.ts'
+import type { Epoch, Gap } from './record.ts'
 import { TickClock } from './tick-clock.ts'
 
 const utf8 = new TextDecoder()
@@ -49,6 +50,36 @@ export function nextInterfaceComment(next: string): string {
 
 function nextInterfaceOf(comment: string | null): string | null {
   return comment?.startsWith(NEXT_INTERFACE) ? comment.slice(NEXT_INTERFACE.length) : null
+}
+
+const GAP_BEGINS = 'not captured from '
+const GAP_ENDS = 'captured again from '
+const MAX_GAPS = 1000
+
+/** The comments on an Interface Statistics Block that tell when a point was not captured, in ns since 1970. */
+export function gapComment(isCaptured: boolean, unixNs: bigint): string {
+  return `${isCaptured ? GAP_ENDS : GAP_BEGINS}${unixNs}`
+}
+
+/** Reads such a comment into the gaps of its interface. */
+export function readGaps(
+  window: ByteWindow,
+  start: number,
+  end: number,
+  littleEndian: boolean,
+  epoch: Epoch,
+  gaps: Gap[],
+): void {
+  forEachOption(window.view, start, end, littleEndian, (code, at, length) => {
+    const comment = code === 1 ? (text(window.bytes, at, at + length) ?? '') : ''
+    const match = /^(not captured|captured again) from (\d{1,20})$/.exec(comment)
+    if (match === null || gaps.length >= MAX_GAPS || Number.isNaN(epoch.seconds)) return
+    const timeNs = Number(BigInt(match[2]!) - BigInt(epoch.seconds) * 1_000_000_000n)
+    const last = gaps.at(-1)
+    if (comment.startsWith(GAP_BEGINS)) gaps.push({ fromNs: timeNs, toNs: Number.POSITIVE_INFINITY })
+    else if (last?.toNs === Number.POSITIVE_INFINITY) last.toNs = timeNs
+    else gaps.push({ fromNs: Number.NEGATIVE_INFINITY, toNs: timeNs })
+  })
 }
 
 /** What an Interface Description Block's options say. */

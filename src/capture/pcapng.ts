@@ -10,7 +10,7 @@ import {
   isRead,
   minimumBytes,
 } from './pcapng-blocks.ts'
-import { isOurSection, readDrops, readInterfaceOptions, readNames } from './pcapng-options.ts'
+import { isOurSection, readDrops, readGaps, readInterfaceOptions, readNames } from './pcapng-options.ts'
 import { type CaptureInterface, MAX_RECORD_BYTES, RecordReader } from './reader.ts'
 import type { Epoch } from './record.ts'
 import type { TickClock } from './tick-clock.ts'
@@ -202,6 +202,7 @@ export class PcapngReader extends RecordReader {
         description,
         next,
         isPoint: this.isOurs,
+        gaps: [],
         linkType,
         snapLenBytes,
         drops: null,
@@ -214,6 +215,8 @@ export class PcapngReader extends RecordReader {
         this.interfaces[this.sectionBase + view.getUint32(pos + 8, littleEndian)]
       const drops = readDrops(view, pos + 20, end, littleEndian)
       if (captured !== undefined && drops !== null) captured.drops = drops
+      if (captured !== undefined && this.isOurs)
+        readGaps(window, pos + 20, end, littleEndian, this.epoch, captured.gaps)
     } else if (isFrameOfWireshark(type)) {
       this.frames++
     }

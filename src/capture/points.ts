@@ -7,7 +7,7 @@ import { displayText } from './display-text.ts'
 import type { CaptureInput } from './inputs.ts'
 import { LinkType } from './link-types.ts'
 import type { CaptureInterface } from './reader.ts'
-import type { CaptureRecord, Point, PointIndex } from './record.ts'
+import type { CaptureRecord, Gap, Point, PointIndex } from './record.ts'
 
 /** More points than a path can have; a damaged SLL2 file could name four billion. */
 export const MAX_POINTS = 1000
@@ -31,7 +31,7 @@ export class PointList {
     name: string,
     source: string,
     linkType: number,
-    next: string | null = null,
+    { next = null, gaps = [] }: { next?: string | null; gaps?: Gap[] } = {},
     clock: ClockError | null = null,
   ): PointIndex {
     const index = this.points.length
@@ -58,6 +58,7 @@ export class PointList {
       timeReversals: 0,
       largestReversalNs: 0,
       snapped: 0,
+      gaps,
       ended: false,
     })
     return index
@@ -98,10 +99,32 @@ export class FilePoints {
   /** Makes points for the interfaces that the file has described so far. */
   describe(): void {
     for (let i = this.byInterface.length; i < this.interfaces.length; i++) {
-      const { linkType, next } = this.interfaces[i]
-      const index = linkType === LinkType.LinuxSll2 ? NO_POINT : this.add(this.nameOf(i), linkType, next)
+      const known = this.sameAsBefore(i)
+      if (known !== NO_POINT) {
+        this.byInterface.push(known)
+        continue
+      }
+      const { linkType } = this.interfaces[i]
+      const index =
+        linkType === LinkType.LinuxSll2 ? NO_POINT : this.add(this.nameOf(i), linkType, this.interfaces[i])
       this.byInterface.push(index)
     }
+  }
+
+  /** The point of an interface that hoptrace described before in another section: the next file of a series has it again. */
+  private sameAsBefore(i: number): PointIndex {
+    const described = this.interfaces[i]
+    if (!described.isPoint || described.linkType === LinkType.LinuxSll2) return NO_POINT
+    const earlier = this.interfaces.findIndex(
+      ({ name, isPoint, linkType }) => isPoint && name === described.name && linkType === described.linkType,
+    )
+    if (earlier >= i) return NO_POINT
+    const index = this.byInterface[earlier]
+    if (index !== NO_POINT) {
+      this.list.points[index].gaps.push(...described.gaps)
+      described.gaps = this.list.points[index].gaps
+    }
+    return index
   }
 
   /** Carries drop counts over to the points; an SLL2 interface's count goes to each of its points. */
@@ -150,8 +173,12 @@ export class FilePoints {
     return index
   }
 
-  private add(name: string, linkType: number, next: string | null = null): PointIndex {
-    const index = this.list.add(name, this.input.source, linkType, next, this.clock)
+  private add(
+    name: string,
+    linkType: number,
+    known: { next?: string | null; gaps?: Gap[] } = {},
+  ): PointIndex {
+    const index = this.list.add(name, this.input.source, linkType, known, this.clock)
     if (index !== NO_POINT) this.own.push(index)
     return index
   }

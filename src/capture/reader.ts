@@ -3,7 +3,7 @@
 import { HoptraceError } from '../errors.ts'
 import type { ByteWindow } from './byte-window.ts'
 import { displayBytes } from './display-text.ts'
-import { CaptureRecord, type Epoch } from './record.ts'
+import { CaptureRecord, type Epoch, type Gap } from './record.ts'
 
 /** An interface that a capture file describes; a pcap file has one. */
 export interface CaptureInterface {
@@ -13,6 +13,8 @@ export interface CaptureInterface {
   readonly isPoint: boolean
   /** Name of the next interface towards the way out, where the file says so; see `nextInterfaceComment`. */
   readonly next: string | null
+  /** When its capture had stopped, as far as the file has been read. */
+  gaps: Gap[]
   /** LINKTYPE_ value. */
   readonly linkType: number
   /** Bytes kept of a frame at most, 0 for all. */

@@ -5,6 +5,12 @@ import type { ClockError } from './clock.ts'
 /** Index into the list of points of one run. */
 export type PointIndex = number
 
+/** A time at which a point was not captured, in ns of the run; infinite where it had not begun, or has not ended. */
+export interface Gap {
+  fromNs: number
+  toNs: number
+}
+
 /** A place where frames are seen (IPFIX: observation point). Counters grow while its records are read. */
 export interface Point {
   readonly index: PointIndex
@@ -31,6 +37,8 @@ export interface Point {
   largestReversalNs: number
   /** Records that hold less than the original frame (snaplen). */
   snapped: number
+  /** When its capture had stopped while others of its source went on; in the order of time. */
+  readonly gaps: Gap[]
   /** No further record will come from this point. */
   ended: boolean
 }

@@ -21,7 +21,7 @@ import {
   filterExpression,
   nameList,
 } from './option-values.ts'
-import { type Output, outputFile, standardOutput } from './output.ts'
+import { complain, type Output, outputFile, standardOutput } from './output.ts'
 import { progressBar } from './progress.ts'
 
 interface AnalyzeFlags {
@@ -197,8 +197,4 @@ function filterOf(flags: AnalyzeFlags): FlowFilter {
     ids: flags.flow ?? [],
     expression: flags.filter,
   }
-}
-
-function complain(line: string): void {
-  process.stderr.write(`hoptrace: ${line}\n`)
 }

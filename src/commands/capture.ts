@@ -14,10 +14,11 @@ import { analyzeLive, type LiveListener, recordLive } from '../live-analysis.ts'
 import { type FlowFilter, selectFlows } from '../report/filter.ts'
 import { renderJsonChunks } from '../report/json.ts'
 import { renderText } from '../report/text.ts'
-import { countingListener, jsonListener, textListener } from './live-output.ts'
-import { decodeAs, filterExpression } from './option-values.ts'
+import { jsonListener, textListener } from './live-output.ts'
+import { addPid, addText, count, decodeAs, filterExpression } from './option-values.ts'
 import { complain, type Output, standardOutput } from './output.ts'
 import { byteSize, rotation, timeSpan } from './quantity-values.ts'
+import { requireTerminal } from './screen.ts'
 import { Watch } from './watch.ts'
 
 interface CaptureFlags {
@@ -84,9 +85,13 @@ export function captureCommand(): Command {
     .option('-w, --write <file>', 'write all frames into one pcapng, a point an interface')
     .option('--no-join', 'with -w: only write, at the least cost; hoptrace analyze joins it later')
     .option('--rotate <size|time>', 'begin a new file at this size or age: 100MB, 10min', rotation)
-    .option('--ring-size <files>', 'with --rotate: keep only the newest files', fileCount)
+    .option('--ring-size <files>', 'with --rotate: keep only the newest files', count)
     .option('--duration <time>', 'end after this time: 30s, 10min', timeSpan)
-    .option('--count <packets>', 'end after so many packets, each counted once for all points', packetCount)
+    .option(
+      '--count <packets>',
+      'end after so many packets, each counted once for all points (or a few more)',
+      count,
+    )
     .option(
       '--snaplen <bytes>',
       'keep so many bytes of each frame (default: all with -w, else 2048)',
@@ -137,15 +142,14 @@ async function run(flags: CaptureFlags): Promise<void> {
   try {
     const user = sudoUser()
     points.follow(user !== null)
-    // All files of a series are opened by the same user: the first one tells whether that works.
-    if (!flags.rotate) file = await openFile(flags, records, points)
+    // Files are the user's from the beginning: root would write through any link, wherever that leads.
     if (user !== null) {
-      file?.giveTo(user.uid, user.gid)
       becomeUser(user)
       if (flags.rotate) requireFolderOf(user, flags.write!)
     }
-    if (flags.rotate) file = await openFile(flags, records, points)
+    file = await openFile(flags, records, points)
     await points.begin()
+    records.onGap = () => file?.noteGaps()
     endOn(records, flags)
     announce(points)
     const lineOptions = {
@@ -155,12 +159,11 @@ async function run(flags: CaptureFlags): Promise<void> {
       onCount: () => records.stop(),
     }
     if (!flags.join && file !== null) {
-      const error = await recordLive(records, file, (frames) => {
-        if (frames >= lineOptions.count) records.stop()
-      })
+      const error = await recordLive(records, file)
       points.close()
       reportFileError(error)
       complain(framesText(records))
+      if (records.hasFailed) process.exitCode = 2
       return
     }
     if (flags.watch)
@@ -171,6 +174,8 @@ async function run(flags: CaptureFlags): Promise<void> {
       listener,
       tunnelPorts: flags.decodeAs,
       activePoints: () => points.active(),
+      // Lines are counted where they are told.
+      ...(flags.json || flags.watch ? { maxPackets: lineOptions.count } : {}),
     })
     points.close()
     watch?.close()
@@ -202,10 +207,14 @@ function check(flags: CaptureFlags): void {
     Boolean,
   )
   if (outputs.length > 1) throw new HoptraceError(`${outputs.join(' and ')} both want stdout: choose one`)
-  if (!flags.join && (flags.write === undefined || outputs.length > 0 || flags.filter))
+  if (
+    !flags.join &&
+    (flags.write === undefined || outputs.length > 0 || flags.filter || flags.count !== undefined)
+  )
     throw new HoptraceError(
-      '--no-join only writes: give it -w, and leave out --json, --ndjson, --watch and --filter',
+      '--no-join only writes: give it -w, and leave out --json, --ndjson, --watch, --filter and --count',
     )
+  if (flags.watch) requireTerminal()
   if (flags.rotate && flags.write === undefined)
     throw new HoptraceError('--rotate is about the file that is written: name it with -w')
   if (flags.ringSize !== undefined && flags.rotate === undefined)
@@ -295,27 +304,8 @@ function listenerFor(
   options: Parameters<typeof textListener>[1],
 ): LiveListener {
   if (flags.ndjson) return jsonListener(stdout, options)
-  if (flags.json) return countingListener(options)
+  if (flags.json) return {}
   return textListener(stdout, options)
-}
-
-function addText(value: string, before: string[] = []): string[] {
-  return [...before, value]
-}
-
-function addPid(value: string, before: number[] = []): number[] {
-  if (!/^[1-9]\d{0,9}$/.test(value)) throw new InvalidArgumentError('Give the number of a process')
-  return [...before, Number(value)]
-}
-
-function packetCount(value: string): number {
-  if (!/^0*[1-9]\d{0,14}$/.test(value)) throw new InvalidArgumentError('Give a number from 1 on')
-  return Number(value)
-}
-
-function fileCount(value: string): number {
-  if (!/^0*[1-9]\d{0,5}$/.test(value)) throw new InvalidArgumentError('Give a number from 1 on')
-  return Number(value)
 }
 
 function snapLength(value: string): number {

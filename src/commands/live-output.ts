@@ -5,7 +5,7 @@ import type { FlowFilter } from '../report/filter.ts'
 import { renderJourneyLine } from '../report/journey-lines.ts'
 import { renderLiveLine } from '../report/live-line.ts'
 import { formatCount } from '../report/quantities.ts'
-import type { Output } from './output.ts'
+import { complain, type Output } from './output.ts'
 
 /** Nobody reads more lines than these at a time; 20 times a second. */
 const LINES_AT_ONCE = 25
@@ -26,6 +26,7 @@ export function textListener(stdout: Output, options: LineOptions): LiveListener
   return {
     maxJourneysAtOnce: options.filter === undefined ? maxLines : Number.POSITIVE_INFINITY,
     async journeys(reports, skipped, flowOf) {
+      let text = ''
       let left = skipped
       let lines = 0
       for (const journey of reports) {
@@ -37,12 +38,11 @@ export function textListener(stdout: Output, options: LineOptions): LiveListener
         if (shown >= options.count) break
         lines++
         shown++
-        await stdout.write(`${renderLiveLine(journey, { ...width(stdout), names: options.names })}\n`)
+        text += `${renderLiveLine(journey, { ...width(stdout), names: options.names })}\n`
       }
       if (left > 0)
-        await stdout.write(
-          `… ${formatCount(left)} more packets: --watch shows flows, --ndjson every packet\n`,
-        )
+        text += `… ${formatCount(left)} more packets: --watch shows flows, a pipe or file every packet\n`
+      await stdout.write(text)
       await stdout.flush()
       if (shown >= options.count || stdout.closed) options.onCount()
     },
@@ -53,24 +53,18 @@ export function textListener(stdout: Output, options: LineOptions): LiveListener
 export function jsonListener(output: Output, options: LineOptions): LiveListener {
   let shown = 0
   return {
-    async journeys(reports, _skipped, flowOf) {
+    async journeys(reports, skipped, flowOf) {
+      let text = ''
+      if (skipped > 0) complain(`${skipped} packets are not told: the reader takes too long`)
       for (const journey of reports) {
         if (options.filter && !options.filter.matches(flowOf(journey.flow))) continue
         if (shown >= options.count) break
         shown++
-        await output.write(`${renderJourneyLine(journey)}\n`)
+        text += `${renderJourneyLine(journey)}\n`
       }
+      await output.write(text)
       await output.flush()
       if (shown >= options.count || output.closed) options.onCount()
-    },
-  }
-}
-
-/** Nothing is shown; only packets are counted. */
-export function countingListener(options: Pick<LineOptions, 'count' | 'onCount'>): LiveListener {
-  return {
-    async tick({ packets }) {
-      if (packets >= options.count) options.onCount()
     },
   }
 }

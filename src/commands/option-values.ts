@@ -8,6 +8,9 @@ import { HoptraceError } from '../errors.ts'
 import type { FlowFilter } from '../report/filter.ts'
 import { parseFilterExpression } from '../report/filter-expression.ts'
 
+/** Larger than any process number that Linux gives. */
+const MAX_PID = 2 ** 22
+
 /** `a,b,c` → names as points show theirs. */
 export function nameList(value: string): string[] {
   const names = value.split(',').map((name) => displayText(name.trim()))
@@ -63,4 +66,22 @@ export function filterExpression(
 ): NonNullable<FlowFilter['expression']> {
   if (before) throw new HoptraceError("--filter is given twice: join the two with 'and' or 'or'")
   return { text: value, matches: parseFilterExpression(value) }
+}
+
+/** A name of whatever kind, as it stands, behind those that were given before. */
+export function addText(value: string, before: string[] = []): string[] {
+  if (value === '') throw new InvalidArgumentError('Give a name')
+  return [...before, value]
+}
+
+/** A process number, behind those that were given before. */
+export function addPid(value: string, before: number[] = []): number[] {
+  const pid = /^\d{1,7}$/.test(value) ? Number(value) : 0
+  if (pid < 1 || pid > MAX_PID) throw new InvalidArgumentError('Give the number of a process')
+  return [...before, pid]
+}
+
+/** A number that counts from 1. */
+export function count(value: string): number {
+  return addCount(value)[0]!
 }

@@ -1,9 +1,10 @@
 /** `hoptrace points`: shows where frames of containers can be seen, and what stands on their way. */
 
-import { Command, InvalidArgumentError } from 'commander'
+import { Command } from 'commander'
 import { renderPointsJson } from '../report/points-json.ts'
 import { renderPoints } from '../report/points-text.ts'
 import { discover } from '../topology/discover.ts'
+import { addPid, addText } from './option-values.ts'
 import { standardOutput } from './output.ts'
 
 interface PointsFlags {
@@ -12,9 +13,6 @@ interface PointsFlags {
   netns?: string[]
   json?: boolean
 }
-
-/** Larger than any process number that Linux gives. */
-const MAX_PID = 2 ** 22
 
 const EXAMPLES = `
 Examples:
@@ -45,15 +43,4 @@ async function run({ container = [], pid = [], netns = [], json }: PointsFlags):
   const { columns, color } = stdout
   await stdout.write(json ? renderPointsJson(topology) : renderPoints(topology, { columns, color, isChosen }))
   await stdout.end()
-}
-
-function addText(value: string, before: string[] = []): string[] {
-  if (value === '') throw new InvalidArgumentError('Give a name')
-  return [...before, value]
-}
-
-function addPid(value: string, before: number[] = []): number[] {
-  const pid = /^\d{1,7}$/.test(value) ? Number(value) : 0
-  if (pid < 1 || pid > MAX_PID) throw new InvalidArgumentError('Give the number of a process')
-  return [...before, pid]
 }

@@ -18,8 +18,8 @@ const TIME_UNITS_MS: Readonly<Record<string, number>> = {
   h: 3600e3,
   d: 86_400e3,
 }
-/** Longer than anybody waits, and what timers and float64 times still hold. */
-const MAX_TIME_MS = 100 * 86_400e3
+/** What a timer holds: 2^31 ms. */
+const MAX_TIME_MS = 24 * 86_400e3
 
 /** Bytes of `1000`, `64k`, `64KiB`, `10MB`, `1G`; units count in 1024. */
 export function byteSize(value: string): number {

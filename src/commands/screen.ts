@@ -34,6 +34,17 @@ const KEY_SIGNALS: Readonly<Record<string, NodeJS.Signals>> = {
   'ctrl-\\': 'SIGQUIT',
 }
 
+/** Throws a `HoptraceError` where standard output is no terminal, or none that can place text. */
+export function requireTerminal(): void {
+  if (!process.stdout.isTTY)
+    throw new HoptraceError('--watch needs a terminal: standard output is none, so leave --watch out')
+  const { TERM } = process.env
+  if (TERM === undefined || TERM === '' || TERM === 'dumb')
+    throw new HoptraceError(
+      `--watch needs a terminal: TERM=${TERM ?? ''} cannot place text, so leave --watch out`,
+    )
+}
+
 /** There is one terminal, so at most one of these may be open. */
 export class FullScreen {
   readonly #listener: ScreenListener
@@ -50,13 +61,7 @@ export class FullScreen {
 
   /** Takes over the terminal. Throws a `HoptraceError` where standard output is none, or none that can do this. */
   static open(listener: ScreenListener): FullScreen {
-    if (!process.stdout.isTTY)
-      throw new HoptraceError('--watch needs a terminal: standard output is none, so leave --watch out')
-    const { TERM } = process.env
-    if (TERM === undefined || TERM === '' || TERM === 'dumb')
-      throw new HoptraceError(
-        `--watch needs a terminal: TERM=${TERM ?? ''} cannot place text, so leave --watch out`,
-      )
+    requireTerminal()
     return new FullScreen(listener)
   }
 

@@ -1,7 +1,8 @@
 /** `capture --watch`: live flows as a table that fills the terminal, sorted and scrolled by keys. */
 
 import type { LiveRecords } from '../capture/live/live-records.ts'
-import type { LiveListener, LiveView } from '../live-analysis.ts'
+import type { LiveListener } from '../live-analysis.ts'
+import type { LiveView } from '../live-generation.ts'
 import type { FlowReport } from '../report/model.ts'
 import { flowsPerPage, renderWatch, type WatchFlow, type WatchView } from '../report/watch-table.ts'
 import type { LineOptions } from './live-output.ts'
@@ -25,6 +26,8 @@ const SORTINGS: readonly { name: string; key: (flow: WatchFlow) => number }[] = 
 ]
 
 type WatchSettings = LineOptions & { isMissing: (point: string) => boolean }
+
+const NOTHING: Counted = { packets: 0, bytes: 0 }
 
 interface Counted {
   packets: number
@@ -72,7 +75,6 @@ export class Watch {
         }
       },
       tick: async (view) => {
-        if (view.packets >= options.count) options.onCount()
         if (performance.now() - this.#drawnMs >= REDRAW_MS) this.#update(view)
       },
     }
@@ -97,7 +99,9 @@ export class Watch {
       .map((flow) => {
         const packets = packetsOf(flow)
         const bytes = flow.forward.bytes + flow.reverse.bytes
-        const before = this.#flowCounts.get(flow.id) ?? { packets: 0, bytes: 0 }
+        // One that was not in the last picture has a rate only where it is new.
+        const isNew = epoch.toUnixNs(this.#previousNs || 0) <= BigInt(flow.firstNs)
+        const before = this.#flowCounts.get(flow.id) ?? (isNew ? NOTHING : { packets, bytes })
         counts.set(flow.id, { packets, bytes })
         return {
           flow,

@@ -50,6 +50,16 @@ export class Cables {
     return sorted
   }
 
+  /** The point next to `from` on the way to `to`, or -1 where no cable leads there. The way out is not passed on the way in. */
+  step(from: PointIndex, to: PointIndex): PointIndex {
+    const [there, here] = [this.#chains[to] ?? [], this.#chains[from] ?? []]
+    const place = there.indexOf(from)
+    if (place > 0) return there[place - 1]!
+    if (here.includes(to)) return here[1]!
+    const common = there.findIndex((point) => here.includes(point))
+    return common > 0 ? there[common - 1]! : -1
+  }
+
   /** How far each point is from the end at which the packet comes in, or null where that can't be told. */
   #places(
     group: readonly PointIndex[],

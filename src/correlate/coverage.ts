@@ -40,7 +40,13 @@ export class Coverage {
   /** Points whose captures did not run at this time, as bits (see `pointBit`). */
   outsideMask(timeNs: number): number {
     const allHeard = this.#heardPoints === this.#points.length
-    if (allHeard && timeNs >= this.#allBegunNs && timeNs + UNDERWAY_NS <= this.#allHeardNs) return 0
+    if (
+      allHeard &&
+      !this.#points.some(hasGaps) &&
+      timeNs >= this.#allBegunNs &&
+      timeNs + UNDERWAY_NS <= this.#allHeardNs
+    )
+      return 0
     this.#allHeardNs = Number.POSITIVE_INFINITY
     for (const source of this.#sources) this.#allHeardNs = Math.min(this.#allHeardNs, source.lastNs)
     let mask = 0
@@ -52,7 +58,7 @@ export class Coverage {
   #isOutside(point: PointIndex, timeNs: number): boolean {
     // A silent interface was captured as long as the others of its file were.
     const source = this.#sourceOf[point] ?? this.#sourceNamed(this.#points[point]!.source)
-    if (!source || timeNs < source.firstNs) return true
+    if (!source || timeNs < source.firstNs || isInGap(this.#points[point]!, timeNs)) return true
     return timeNs + UNDERWAY_NS > source.lastNs && source.points.every((p) => p.ended)
   }
 
@@ -77,4 +83,13 @@ export class Coverage {
     this.#heardPoints++
     return source
   }
+}
+
+function hasGaps({ gaps }: Point): boolean {
+  return gaps.length > 0
+}
+
+/** Was the point not captured when a packet of this time may have come past it? */
+function isInGap({ gaps }: Point, timeNs: number): boolean {
+  return gaps.some(({ fromNs, toNs }) => timeNs + UNDERWAY_NS >= fromNs && timeNs <= toNs)
 }

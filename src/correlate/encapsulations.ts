@@ -2,6 +2,7 @@
 
 import type { Headers } from '../decode/headers.ts'
 import type { AddressIndex, AddressTable } from './addresses.ts'
+import { finish, mix } from './columns.ts'
 
 /** Index in an `EncapsulationTable`; 0 is none. */
 export type EncapsulationIndex = number
@@ -21,6 +22,7 @@ export interface Encapsulation {
 
 /** Further ones are not told apart: their packets are followed by the outermost headers. */
 const MAX_ENCAPSULATIONS = 4000
+const RECENT = 1024
 /** Tunnels of the other direction that are tried, newest first, where identifiers do not tell which one it is. */
 const MAX_TRIED = 256
 
@@ -32,7 +34,8 @@ export class EncapsulationTable {
   /** Those that differ in nothing but their TEIDs, where they have any: each end of a GTP-U tunnel chooses its own. */
   readonly #byLooseKey = new Map<string, EncapsulationIndex[]>()
   readonly #partners = new Map<EncapsulationIndex, EncapsulationIndex>()
-  #last: EncapsulationIndex = 0
+  /** A direct-mapped cache: what packets come through again and again needs no key. */
+  readonly #recent = new Uint16Array(RECENT)
 
   constructor(addresses: AddressTable) {
     this.#addresses = addresses
@@ -45,16 +48,18 @@ export class EncapsulationTable {
   ): EncapsulationIndex {
     const source = this.#addresses.intern(bytes, srcOffset, ipVersion)
     const destination = this.#addresses.intern(bytes, dstOffset, ipVersion)
-    const last = this.all[this.#last]!
+    const place = finish(mix(mix(mix(outer, source), destination), tunnelId)) % RECENT
+    const recent = this.#recent[place]!
+    const known = this.all[recent]!
     if (
-      last.source === source &&
-      last.destination === destination &&
-      last.id === tunnelId &&
-      last.kind === tunnel &&
-      last.outer === outer &&
-      this.#last > 0
+      recent > 0 &&
+      known.source === source &&
+      known.destination === destination &&
+      known.id === tunnelId &&
+      known.kind === tunnel &&
+      known.outer === outer
     )
-      return this.#last
+      return recent
     const wanted: Encapsulation = { kind: tunnel as TunnelKind, id: tunnelId, source, destination, outer }
     let index = this.#byKey.get(keyOf(wanted))
     if (index === undefined) {
@@ -64,7 +69,7 @@ export class EncapsulationTable {
       this.#byKey.set(keyOf(wanted), index)
       if (this.#hasTeid(index)) this.#noteLoosely(index)
     }
-    this.#last = index
+    this.#recent[place] = index
     return index
   }
 

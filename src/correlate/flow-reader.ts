@@ -38,14 +38,15 @@ export class FlowReader {
   readonly #nextHops: NextHops
   readonly #scratch = new Uint8Array(16)
   readonly #texts: string[] = []
-  /** Time of the last record of all. */
+  /** Time of the last record of all, or later. */
   readonly #endNs: number
 
-  constructor(correlator: Correlator, epoch: Epoch, nextHops: NextHops) {
+  constructor(correlator: Correlator, epoch: Epoch, nextHops: NextHops, nowNs = Number.NEGATIVE_INFINITY) {
     this.#correlator = correlator
     this.#epoch = epoch
     this.#nextHops = nextHops
     this.#endNs = Math.max(
+      nowNs,
       ...correlator.points.map((point) => (Number.isNaN(point.lastNs) ? 0 : point.lastNs)),
     )
   }

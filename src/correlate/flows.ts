@@ -1,6 +1,7 @@
 /** Flows: two directions each, grown together from legs as journeys show which of them belong to one conversation. */
 
 import { grown } from './columns.ts'
+import { Protocol } from './identity.ts'
 import type { LegIndex, LegTable } from './legs.ts'
 import { MAX_STATIONS, type PatternTable } from './patterns.ts'
 
@@ -121,7 +122,28 @@ export class FlowTable {
   forwardOf(flow: FlowIndex): DirectionIndex {
     const said = this.forward[flow]!
     if (said !== 255) return 2 * flow + said
+    const client = this.#clientByPort(flow)
+    if (client >= 0) return client
     return this.firstNs[2 * flow + 1]! < this.firstNs[2 * flow]! ? 2 * flow + 1 : 2 * flow
+  }
+
+  /**
+   * Of a conversation whose beginning nobody saw, the direction from a port that systems give to clients to one that they
+   * don't (Linux: ip_local_port_range), or -1.
+   */
+  #clientByPort(flow: FlowIndex): DirectionIndex {
+    const protocol = this.protocol[flow]
+    if (protocol !== Protocol.Tcp && protocol !== Protocol.Udp) return -1
+    for (const direction of [2 * flow, 2 * flow + 1]) {
+      const leg = this.firstLeg[direction]!
+      if (leg < 0) continue
+      const [from, to] = [
+        isClientPort(this.#legs.sourcePort(leg)),
+        isClientPort(this.#legs.destinationPort(leg)),
+      ]
+      if (from !== to) return from ? direction : direction ^ 1
+    }
+    return -1
   }
 
   /** Could the two be one direction without more stations than there are bits for? */
@@ -307,4 +329,8 @@ export class FlowTable {
     this.requestSeq = grown(this.requestSeq, flows)
     this.requestLeg = grown(this.requestLeg, flows)
   }
+}
+
+function isClientPort(port: number): boolean {
+  return port >= 32_768 && port <= 60_999
 }

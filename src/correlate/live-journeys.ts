@@ -8,6 +8,8 @@ import { type JourneySlot, pointBit } from './window.ts'
 
 /** Sightings of one packet are hardly ever farther apart; who was seen so long ago for the last time has arrived. */
 const SETTLED_NS = 15e6
+/** Journeys that are kept until they can be told. */
+const MAX_HELD = 100_000
 /** Points that can be told apart in a journey's bits. */
 const MAX_POINT_BITS = 31
 
@@ -33,6 +35,11 @@ export class LiveJourneys {
   noteFinished(journey: FinishedJourney): void {
     // Some come and go between two calls.
     const isNew = journey.serial >= this.#next
+    if (this.#finished.length >= MAX_HELD) {
+      // Whoever is told does not keep up. New ones are counted where they would be admitted.
+      if (!isNew && this.#isWaiting.delete(journey.serial)) this.skipped++
+      return
+    }
     if (isNew ? this.#finished.length < this.#maxAtOnce : this.#isWaiting.delete(journey.serial))
       this.#finished.push(copyOf(journey))
   }

@@ -2,6 +2,7 @@
 
 import type { PointIndex } from '../capture/record.ts'
 import type { AddressIndex } from './addresses.ts'
+import type { Cables } from './cables.ts'
 import type { Correlator } from './correlator.ts'
 import { Protocol } from './identity.ts'
 import type { LegIndex } from './legs.ts'
@@ -20,9 +21,13 @@ export class NextHops {
   readonly #passed = new Set<string>()
   /** Addresses that NAT puts in or takes out: the hosts' own, at which a packet may simply end. */
   readonly #hostAddresses = new Set<AddressIndex>()
+  readonly #cables: Cables
+  /** Where an address lives: the point at which its packets were seen first, or -1 where that is not one point. */
+  readonly #homes = new Map<AddressIndex, PointIndex>()
   readonly #scratch = new Uint8Array(16)
 
-  constructor(correlator: Correlator, order: PointOrder, isStated: boolean) {
+  constructor(correlator: Correlator, order: PointOrder, isStated: boolean, cables: Cables) {
+    this.#cables = cables
     this.#correlator = correlator
     this.#order = order
     this.#isStated = isStated
@@ -31,6 +36,12 @@ export class NextHops {
   /** Learns from the ways of a flow, requests first; all flows have to be noted before anything is asked. */
   note([there, back]: readonly [LegIndex[], LegIndex[]]): void {
     const { legs } = this.#correlator
+    for (const [first] of [there, back]) {
+      if (first === undefined) continue
+      const source = legs.source[first]!
+      const [home, point] = [this.#homes.get(source), legs.point[first]!]
+      this.#homes.set(source, home === undefined || home === point ? point : -1)
+    }
     for (const way of [there, back])
       for (let i = 1; i < way.length; i++) {
         const [a, b] = [way[i - 1]!, way[i]!]
@@ -59,6 +70,11 @@ export class NextHops {
     if (!isKnownToGoOn && this.#hostAddresses.has(destination)) return -1
     if (!isKnownToGoOn && this.#sameSubnet(legs.source[last]!, destination)) return -1
     if (legs.protocol[last] === Protocol.Udp && legs.destinationPort(last) !== DNS) return -1
+    const home = this.#homes.get(destination) ?? -1
+    if (home >= 0) {
+      const step = this.#cables.step(legs.point[last]!, home)
+      if (step >= 0) return this.#isSeenAt(step, last) ? -1 : step
+    }
     const successors = this.#successors.get(hop)
     const next = successors ? (successors.size === 1 ? [...successors][0]! : -1) : this.#onlySilentPoint(way)
     return next >= 0 && !this.#isSeenAt(next, last) ? next : -1

@@ -75,6 +75,8 @@ export function coOccurrence(
   direction: DirectionIndex,
   way: readonly LegIndex[],
 ): Set<number>[] {
+  // While a capture runs: packets have shown these stations, and none has had its time yet.
+  if (flows.patternHead[direction]! < 0) return way.map(() => new Set(way.keys()))
   const together = way.map(() => new Set<number>())
   for (let row = flows.patternHead[direction]!; row >= 0; row = patterns.next[row]!) {
     const reached = way.flatMap((leg, i) => (patterns.has(row, legs.station[leg]!) ? [i] : []))

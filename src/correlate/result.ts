@@ -17,6 +17,8 @@ export interface JoinOptions {
   statedPath?: readonly PointIndex[]
   /** Only these flows, where not all are wanted: what is told of one still comes from all of these. */
   only?: Iterable<FlowIndex>
+  /** How late it is, in ns of the run; else as late as the last record says. */
+  nowNs?: number
   /** Number of a flow; else they are counted from 1 in the order of their first packets. */
   idOf?: (flow: FlowIndex) => number
 }
@@ -74,9 +76,9 @@ export function joinedFlows(correlator: Correlator, epoch: Epoch, options: JoinO
         ways.way = ways.way.map((way) =>
           cables.inOrder(legs, asInTheRun(correlator, way, order.points)),
         ) as Ways['way']
-  const nextHops = new NextHops(correlator, order, stated.length > 0)
+  const nextHops = new NextHops(correlator, order, stated.length > 0, cables)
   for (const { way } of all) nextHops.note(way)
-  const reader = new FlowReader(correlator, epoch, nextHops)
+  const reader = new FlowReader(correlator, epoch, nextHops, options.nowNs)
   const numbers = new Map<FlowIndex, number>()
   const joined = all.map((ways, i) => {
     const id = options.idOf?.(ways.flow) ?? i + 1

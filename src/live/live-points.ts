@@ -1,12 +1,14 @@
 /** Live points: the captures that a command asked for, opened, described, and followed when containers come and go. */
 
-import { closeSync } from 'node:fs'
+import { closeSync, readFileSync } from 'node:fs'
+import { displayText } from '../capture/display-text.ts'
 import { acceptAll, compileBpf } from '../capture/live/bpf.ts'
 import { openCap } from '../capture/live/cap-source.ts'
 import type { LaneEnd, LiveRecords } from '../capture/live/live-records.ts'
 import { inNetworkNamespace } from '../capture/live/network-namespace.ts'
-import { openRingSocket, PacketRing, type RingSocket } from '../capture/live/packet-ring.ts'
+import { PacketRing } from '../capture/live/packet-ring.ts'
 import type { CapturePlace } from '../capture/live/place.ts'
+import { openRingSocket, type RingSocket } from '../capture/live/ring-socket.ts'
 import type { LiveSource } from '../capture/live/source.ts'
 import { SystemCallError } from '../capture/live/system.ts'
 import type { Point, PointIndex } from '../capture/record.ts'
@@ -19,6 +21,8 @@ import { RootHelper } from './root-helper.ts'
 import { isProgram, isStream, openStream, type StreamPoint, streamPoint } from './stream-points.ts'
 
 const HEALTH_EVERY_MS = 1000
+/** After a point could not be taken up again for lack of memory, the next try comes so much later, in ms. */
+const RETRY_MS = 5000
 
 /** What is to be captured, as the command line says. */
 export interface LiveSelection extends PlaceSelection {
@@ -119,7 +123,9 @@ export class LivePoints {
 
   /** `container (eth0 of container web)`, for each point and program. */
   titles(): string[] {
-    const places = [...this.#places.values()].map(({ name, description }) => `${name} (${description})`)
+    const places = [...this.#places.values()].map(
+      ({ name, description }) => `${name} (${displayText(description, 100)})`,
+    )
     return [...places, ...this.#streams.map(({ name, text }) => `${name} (${text})`)]
   }
 
@@ -161,10 +167,14 @@ export class LivePoints {
     const twice = names.find((name, i) => names.indexOf(name) < i)
     if (twice !== undefined)
       throw new HoptraceError(`there are two points with the name ${twice}: give --point another name`)
+    if (names.length === 0 && this.#finder.isAsked && backend === 'ring') requireCapturing(true)
+    if (names.length === 0 && this.remarks.length > 0)
+      throw new HoptraceError(`nothing to capture: ${this.remarks[0]}`)
     if (names.length === 0)
       throw new HoptraceError(
         'nothing to capture: name a running container with --container, or a place with --pid, --netns or --point',
       )
+    if (backend === 'ring') requireMemory(places.length, this.#options.bufferBytes)
     if (places.length > 0 && backend === 'ring') requireCapturing(places.some(({ netns }) => netns !== null))
     for (const place of places) this.#attach(place, await this.#sourceAt(place))
     for (const stream of this.#streams) if (!isProgram(stream)) await this.#addStream(stream)
@@ -220,7 +230,8 @@ export class LivePoints {
   }
 
   #lookAtHealth(): void {
-    const watched = this.#records.points.map((point) => ({
+    const there = this.#records.points.filter(({ name }) => !this.#missing.has(name))
+    const watched = there.map((point) => ({
       point,
       isDown: (this.#sources.get(point.name) as Partial<PacketRing> | undefined)?.isDown,
     }))
@@ -262,6 +273,7 @@ export class LivePoints {
         } catch (error) {
           if (!(error instanceof HoptraceError)) throw error
           this.#note(error.message)
+          setTimeout(() => this.#follower?.miss(place.name), RETRY_MS).unref()
         }
       },
       onEnd: () =>
@@ -270,14 +282,28 @@ export class LivePoints {
   }
 
   #noteEnd({ name, problem }: LaneEnd): void {
-    if (name === '') {
-      if (problem !== null) this.#note(problem)
-      return
-    }
     const place = this.#places.get(name)
     this.#missing.add(name)
     const what = place === undefined ? name : `${name} (${place.description})`
     this.#note(`${what}: ${problem ?? 'has ended'}; the other points go on`)
     if (place !== undefined) this.#follower?.miss(name)
+  }
+}
+
+/** The kernel takes ring memory from whoever else has some, down to killing programs, before it says no. */
+function requireMemory(points: number, bufferBytes: number): void {
+  const available = /^MemAvailable:\s*(\d+) kB/m.exec(readText('/proc/meminfo'))?.[1]
+  const limitBytes = available === undefined ? Number.POSITIVE_INFINITY : (Number(available) * 1024) / 4
+  if (points * bufferBytes > limitBytes)
+    throw new HoptraceError(
+      `--buffer: ${points} points with ${Math.ceil(bufferBytes / 2 ** 20)} MiB each are more than a quarter of the memory that is free: give at most ${Math.floor(limitBytes / points / 2 ** 20)}M`,
+    )
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
   }
 }

@@ -1,6 +1,7 @@
 /** The place finder: where a run captures, found at its beginning and, by the same names, again while it runs. */
 
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
+import { startTimeOf } from '../capture/live/child-program.ts'
 import type { CapturePlace } from '../capture/live/place.ts'
 import { capturePlaces, haveSeveralNamespaces } from '../topology/capture-places.ts'
 import { discover } from '../topology/discover.ts'
@@ -106,15 +107,5 @@ function stillThere({ pids, netns, startTimes, ...selection }: FixedSelection): 
     ...selection,
     pids: pids.filter((pid, i) => startTimeOf(pid) === startTimes[i]),
     netns: netns.filter((text) => existsSync(namespacePath(text))),
-  }
-}
-
-/** Field 22 of proc(5)'s `stat`, behind the name in parentheses; '' where there is no such process. */
-function startTimeOf(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
-  } catch {
-    return ''
   }
 }

@@ -172,7 +172,12 @@ async function containerFrom(one: Seen, surroundings: Surroundings): Promise<Con
     namespaces: inodes ? namespacesFrom(one, inodes, surroundings) : [],
     interfaces,
     ports: subject.ports,
-    sees: seesSentence(engineMode, interfaces, { isRunning, sharesNetworkWith, isHostNetwork }),
+    sees: seesSentence(engineMode, interfaces, {
+      isRunning,
+      isReadable: netns !== null,
+      sharesNetworkWith,
+      isHostNetwork,
+    }),
   } as const
   const far = interfaces.find(
     ({ peer }) => peer?.bridge && peer.netnsPath !== null && peer.owner !== 'overlay',

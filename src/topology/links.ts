@@ -11,6 +11,9 @@ export interface NamespaceLinks {
   readonly uplinks: readonly Uplink[]
 }
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what it is about
+const CONTROL = /[\x00-\x09\x0b-\x1f]/g
+
 /** Reads the namespace at `netnsPath` (null: the own one); in place of that, why it cannot be read. */
 export async function readLinks(netnsPath: string | null): Promise<NamespaceLinks | string> {
   const [links, routes, routes6] = await Promise.all([
@@ -102,9 +105,14 @@ function addressOf(entry: unknown): Address[] {
 function parseList(json: string): readonly unknown[] | null {
   if (json.trim() === '') return []
   try {
-    const value: unknown = JSON.parse(json)
+    // An interface may have any bytes in its name, and `ip` prints them as they are.
+    const value: unknown = JSON.parse(json.replace(CONTROL, escaped))
     return Array.isArray(value) ? value : null
   } catch {
     return null
   }
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
 }

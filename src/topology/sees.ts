@@ -8,9 +8,16 @@ export function seesSentence(
   interfaces: readonly ContainerInterface[],
   {
     isRunning,
+    isReadable,
     sharesNetworkWith,
     isHostNetwork,
-  }: { isRunning: boolean; sharesNetworkWith: string | null; isHostNetwork: boolean },
+  }: {
+    isRunning: boolean
+    /** Its network namespace could be looked into. */
+    isReadable: boolean
+    sharesNetworkWith: string | null
+    isHostNetwork: boolean
+  },
 ): string {
   if (!isRunning) return 'It does not run: there is nothing to see until it is started.'
   if (isHostNetwork)
@@ -19,6 +26,8 @@ export function seesSentence(
     return 'It uses the network of the host that its engine is on: not the one that this program runs in.'
   if (mode === 'container')
     return `It shares the network of ${sharesNetworkWith ?? 'another container'}: the same frames are seen for both.`
+  if (interfaces.length === 0 && !isReadable)
+    return 'Only root may look into its network: nothing is known of what can be seen there.'
   if (interfaces.length === 0)
     return 'It has no network: only what it says to itself is seen, on lo inside of it.'
   return [...new Set(interfaces.map(sentenceFor))].join(' ')

@@ -147,6 +147,7 @@ test('counters of a point: packets, bytes, snapped records, times and their reve
       linkType: 1,
       next: null,
       clock: null,
+      gaps: [],
       packets: 3,
       bytes: 1620,
       firstNs: -1_000,

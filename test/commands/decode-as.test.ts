@@ -56,6 +56,18 @@ test('a port that was named is a tunnel’s, beside the usual ones', async () =>
   expect(await tunnelsOf(usual, '--decode-as', '4789=none')).toEqual(closed)
 })
 
+test('capture knows it, too', async () => {
+  const strange = traced('live', 8888)
+  const points = ['pod', 'uplink'].flatMap((name) => ['--point', `${name}=exec:cat ${strange}/${name}.pcap`])
+  const { stdout, code } = await hoptrace('capture', ...points, '--json', '--decode-as', '8888=vxlan')
+  expect(code).toBe(0)
+  const { flows } = JSON.parse(stdout)
+  expect(flows).toHaveLength(1)
+  expect(flows[0].forward.path.at(-1).encapsulation).toEqual([
+    { kind: 'vxlan', id: 42, src: '192.168.1.10', dst: '192.168.2.20' },
+  ])
+})
+
 test('the last word on a port counts', () => {
   const said = ['8888=vxlan', '8888=geneve', '6081=none', '1=gtpu', '1=none'].reduce(
     (ports, value) => decodeAs(value, ports),

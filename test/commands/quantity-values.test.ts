@@ -67,7 +67,7 @@ describe('what is neither is refused', () => {
 test('any text gives a sensible number, or the message', () => {
   for (const [read, most] of [
     [byteSize, 2 ** 50],
-    [timeSpan, 100 * 86_400e3],
+    [timeSpan, 24 * 86_400e3],
   ] as const)
     fc.assert(
       fc.property(

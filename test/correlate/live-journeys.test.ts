@@ -142,8 +142,10 @@ test('who has been at every point is told at once', async () => {
 test('points that are not captured at the moment are not waited for', async () => {
   const all = await play('outbound-masquerade', { piece: 5 })
   const three = await play('outbound-masquerade', { piece: 5, points: [0, 1] })
-  const shared = new Set(three.early.map(({ journey }) => journey.serial))
-  for (const { journey } of all.early) expect(shared).toContain(journey.serial)
+  const toldAt = (told: Told) => new Map(told.early.map(({ journey, nowNs }) => [journey.serial, nowNs]))
+  const [whenAll, whenThree] = [toldAt(all), toldAt(three)]
+  for (const [serial, nowNs] of whenAll) expect(whenThree.get(serial)).toBeLessThanOrEqual(nowNs)
+  expect([...whenAll].some(([serial, nowNs]) => whenThree.get(serial)! < nowNs)).toBe(true)
 })
 
 test('a packet that goes only part of the way is told as soon as others show that this is where it ends', async () => {

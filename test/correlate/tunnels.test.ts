@@ -164,7 +164,7 @@ test('NAT of the outer header is no translation of the flow', async () => {
   ])
 })
 
-test('one flow whose packets leave with several outer source ports', async () => {
+test('many flows, each with outer source ports of its own', async () => {
   const trace = overlay(7)
   for (let port = 40_000; port < 40_020; port++) talk(trace, { tunnels: [VXLAN] }, port)
   const { report } = await expectTruth(trace)
@@ -190,20 +190,23 @@ test('an ICMP error about an inner packet is the flow’s, also where only its t
     }
 })
 
-test('one-way traffic that never leaves the tunnel is lost between the uplinks', async () => {
+test('a connection whose every packet is lost in the tunnel', async () => {
   const trace = overlay(15)
   talk(trace, { tunnels: [VXLAN] })
-  const log = trace.udp({ client: CLIENT, server: { ...SERVER, port: 514 }, tunnels: [VXLAN] })
-  for (let i = 0; i < 5; i++) {
-    log.send('client', 60, { lostBetween: ['uplink', 'uplink2'] })
-    log.wait(500e6)
+  const web = trace.tcp({ client: { ...CLIENT, port: 41_000 }, server: SERVER, tunnels: [VXLAN] })
+  const syn = web.syn({ lostBetween: ['uplink', 'uplink2'] })
+  for (const seconds of [1, 2]) {
+    web.wait(seconds * 1e9)
+    web.retransmit(syn, { lostBetween: ['uplink', 'uplink2'] })
   }
+  web.wait(2e9)
   talk(trace, { tunnels: [VXLAN] }, 40_001)
   const { report, wrong, missed } = await analyzeTrace(trace)
   expect([wrong, missed]).toEqual([[], []])
-  expect(
-    report.flows.flatMap(({ server, lost }) => lost.map((it) => [server.port, it.packets, ...it.between])),
-  ).toEqual([[514, 5, 'uplink', 'uplink2']])
+  const lost = report.flows.flatMap(({ client, lost }) =>
+    lost.map(({ packets, between }) => [client.port, packets, ...between]),
+  )
+  expect(lost).toEqual([[41_000, 3, 'uplink', 'uplink2']])
 })
 
 test.each([1, 2, 3])(

@@ -115,7 +115,7 @@ describe.skipIf(!(requireRoot() && requireTool(...TOOLS)))('hoptrace capture', (
       expectRefused(['--point', 'near=nowhere:eth0'], '/run/netns/nowhere: no such network namespace'),
       expectRefused([...point, ...point], 'two points with the name near'),
       expectRefused(['--netns', 'nowhere'], 'there is no /run/netns/nowhere'),
-      expectRefused(['--pid', '4194305'], '--pid 4194305: no such process runs'),
+      expectRefused(['--pid', '4194304'], '--pid 4194304: no such process runs'),
       expectRefused(['--container', 'web'], NO_ENGINE.replace('unix://', '')),
     ])
     await Promise.all([

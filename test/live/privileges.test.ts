@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { requireTool, run } from '../tools.ts'
@@ -60,6 +60,7 @@ describe.skipIf(!requireDocker() || !requireTool('tshark'))('capture with sudo',
 
   test('gives up root, and follows a container that restarts all the same', async () => {
     const file = scratch()('web.pcapng')
+    chownSync(dirname(file), USER, USER)
     const running = await capture(['--container', 'web', '-w', file])
     const { pid } = running.child
     expect(statusOf(pid!)).toMatchObject({

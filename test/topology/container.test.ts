@@ -107,7 +107,7 @@ describe('ipvlan', () => {
     ])
     // The namespace cannot be asked for the kernel's ids: no parent is guessed.
     expect(found.map(({ parent }) => parent)).toEqual([null, null])
-    const options = { isRunning: true, sharesNetworkWith: null, isHostNetwork: false }
+    const options = { isRunning: true, isReadable: true, sharesNetworkWith: null, isHostNetwork: false }
     expect(seesSentence('ipvlan', found.slice(1), options)).toBe(
       'Directly on the parent interface: no bridge, and no NAT by the host.',
     )

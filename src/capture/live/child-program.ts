@@ -175,7 +175,7 @@ function childrenOf(pid: number): number[] {
 }
 
 /** Field 22 of proc(5)'s `stat`, behind the name in parentheses, which may hold anything; '' where there is none. */
-function startTimeOf(pid: number): string {
+export function startTimeOf(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]

@@ -1,18 +1,29 @@
 /** The invoking user: who called sudo, and becoming that user as soon as root is not needed any more. */
 
 import { type UserInfo, userInfo } from 'node:os'
+import { HoptraceError } from '../../errors.ts'
+import { displayText } from '../display-text.ts'
 
 export interface User {
   readonly uid: number
   readonly gid: number
 }
 
-/** The user that called sudo, or null where there is none to go back to. */
+function idOf(text: string): number | null {
+  // The largest one stands for none (chown(2)).
+  return /^\d{1,10}$/.test(text) && Number(text) < 2 ** 32 - 1 ? Number(text) : null
+}
+
+/** The user that called sudo, or null where there is none to go back to. Throws a `HoptraceError` where sudo's word makes no sense. */
 export function sudoUser(): User | null {
   const { SUDO_UID, SUDO_GID } = process.env
-  if (process.geteuid?.() !== 0 || !/^\d+$/.test(SUDO_UID ?? '') || !/^\d+$/.test(SUDO_GID ?? '')) return null
-  const uid = Number(SUDO_UID)
-  return uid === 0 ? null : { uid, gid: Number(SUDO_GID) }
+  if (process.geteuid?.() !== 0 || SUDO_UID === undefined) return null
+  const [uid, gid] = [idOf(SUDO_UID), idOf(SUDO_GID ?? '')]
+  if (uid === null || gid === null)
+    throw new HoptraceError(
+      `SUDO_UID=${displayText(SUDO_UID)} SUDO_GID=${displayText(SUDO_GID ?? '')} are no user to give root up to: unset them, or call it through sudo`,
+    )
+  return uid === 0 ? null : { uid, gid }
 }
 
 /** Becomes this user for good. What is open stays open; programs that are started later find themselves at the user's home. */

@@ -1,9 +1,9 @@
 /** Live records: the frames of all running captures in one order of time, held back until no earlier one can come. */
 
 import type { InputFailure } from '../inputs.ts'
-import { FilePoints, NO_POINT, PointList } from '../points.ts'
+import { FilePoints, MAX_POINTS, NO_POINT, PointList } from '../points.ts'
 import type { CaptureDamage, CaptureInterface } from '../reader.ts'
-import { CaptureRecord, Epoch, type Point, type PointIndex } from '../record.ts'
+import { CaptureRecord, Epoch, type Gap, type Point, type PointIndex } from '../record.ts'
 import { Tournament } from '../tournament.ts'
 import { Poller } from './poller.ts'
 import type { LiveSource } from './source.ts'
@@ -19,6 +19,10 @@ const FILLING_MS = 1
 const IDLE_MS = 100
 /** How often the kernel is asked for drop counts, in ns. */
 const DROPS_EVERY_NS = 200e6
+/** Frames of programs that claim to be later than that are not believed, in ns: clocks differ a little. */
+const AHEAD_NS = 2e9
+/** That an interface is gone is noticed within this time, in ns. */
+const NOTICED_WITHIN_NS = 500e6
 /** Programs get so long to end after they were told to, in ns; they are killed then. */
 const STOP_PATIENCE_NS = 3e9
 
@@ -36,8 +40,6 @@ interface Lane {
 
 /** What happened to a point that goes on without its source. */
 export interface LaneEnd {
-  /** The point, or nothing of a program, which may have none or several. */
-  point: PointIndex
   name: string
   problem: string | null
 }
@@ -58,6 +60,8 @@ export class LiveRecords {
   record: CaptureRecord = new CaptureRecord()
   point: PointIndex = NO_POINT
   done = false
+  /** Called when the `gaps` of a point have changed. */
+  onGap: () => void = () => {}
   /** Called when a source ends that was not told to. */
   onLaneEnd: (end: LaneEnd) => void = () => {}
   readonly #countsCuts: boolean
@@ -71,6 +75,9 @@ export class LiveRecords {
   #limitNs = Number.NEGATIVE_INFINITY
   #nowNs = 0
   #isPressed = false
+  readonly #aheadTold = new Set<string>()
+  /** Frames of interfaces that are too many to be points. */
+  #unassigned = 0
   #frames = 0
   #framesBefore = 0
   #beginNs = Number.NEGATIVE_INFINITY
@@ -120,7 +127,7 @@ export class LiveRecords {
     { sourceName = LIVE_SOURCE, next = null }: { sourceName?: string; next?: string | null } = {},
   ): PointIndex {
     const isStream = source.interfaces !== undefined
-    const point = isStream ? NO_POINT : this.#list.add(name, sourceName, source.linkType, next)
+    const point = isStream ? NO_POINT : this.#list.add(name, sourceName, source.linkType, { next })
     const filePoints = isStream
       ? new FilePoints(this.#list, { path: name, source: sourceName, name }, source.interfaces!)
       : null
@@ -128,6 +135,8 @@ export class LiveRecords {
     source.onReady = () => this.#poller.wake()
     this.#hasNewLanes = true
     this.#poller.wake()
+    if (!isStream && this.#beginNs > Number.NEGATIVE_INFINITY)
+      this.#noteGap(point, { fromNs: Number.NEGATIVE_INFINITY, toNs: this.nowNs() + 1e6 })
     return point
   }
 
@@ -138,6 +147,9 @@ export class LiveRecords {
     lane.source.close()
     lane.source = withDropsBefore(source, before)
     lane.isEnded = false
+    const gap = this.points[point]!.gaps.at(-1)
+    if (gap) gap.toNs = this.nowNs() + 1e6
+    this.onGap()
     source.onReady = () => this.#poller.wake()
     this.#poller.wake()
   }
@@ -187,7 +199,7 @@ export class LiveRecords {
     this.#look()
   }
 
-  /** Ends all captures; what they have seen up to now still comes, and of none of them what comes later. */
+  /** Ends all captures; what they have seen up to now still comes, and of no interface what comes later. */
   stop(): void {
     if (this.#stoppedNs < Number.POSITIVE_INFINITY) return
     // The clock counts whole milliseconds: all points hear until the one that runs now is over.
@@ -235,6 +247,10 @@ export class LiveRecords {
     if (!isDrained && sinceStopNs < STOP_PATIENCE_NS) return
     this.#readDrops()
     for (const point of this.points) point.ended = true
+    if (this.#unassigned > 0)
+      this.warnings.push(
+        `more than ${MAX_POINTS} points: the ${this.#unassigned} records of the others were left out`,
+      )
     this.done = true
   }
 
@@ -245,12 +261,38 @@ export class LiveRecords {
     if (lane.isEnded) {
       heads[index] = Number.POSITIVE_INFINITY
     } else if (lane.source.advance()) {
-      heads[index] = lane.source.record.timeNs
+      heads[index] = this.#timeOf(lane)
     } else {
       heads[index] = Number.POSITIVE_INFINITY
       if (lane.source.ended) this.#end(lane)
-      else if (!this.#isPressed) this.#limitNs = Math.min(this.#limitNs, lane.source.horizonNs(this.#nowNs))
+      else if (!this.#isPressed && !this.#isPastStop(lane.source))
+        this.#limitNs = Math.min(this.#limitNs, lane.source.horizonNs(this.#nowNs))
     }
+  }
+
+  /**
+   * When the frame at the head of a lane was seen. A clock that is ahead of ours, or one absurd time, must not hold up or
+   * confuse everything else: what claims to come from the future gets the time at which it arrived.
+   */
+  #timeOf({ source, name, filePoints }: Lane): number {
+    const { record } = source
+    const aheadNs = record.timeNs - this.#nowNs
+    if (filePoints === null || aheadNs <= AHEAD_NS) return record.timeNs
+    if (!this.#aheadTold.has(name)) {
+      this.#aheadTold.add(name)
+      this.warnings.push(
+        `${name}: its clock is ${(aheadNs / 1e9).toFixed(1)} s ahead of this machine's: its frames have the times of their arrival here`,
+      )
+    }
+    record.timeNs = this.#nowNs
+    return this.#nowNs
+  }
+
+  /** Will nothing more come that was seen before the stop, or has it had its time? */
+  #isPastStop(source: LaneSource): boolean {
+    return (
+      source.horizonNs(this.#nowNs) > this.#stoppedNs || this.#nowNs - this.#stoppedNs >= STOP_PATIENCE_NS
+    )
   }
 
   #give(lane: Lane): boolean {
@@ -258,8 +300,11 @@ export class LiveRecords {
     const isOutside = record.timeNs < this.#beginNs || record.timeNs > this.#stoppedNs
     if (isOutside && lane.filePoints === null) return false
     const index = lane.filePoints ? lane.filePoints.of(record) : lane.point
+    if (index === NO_POINT) {
+      this.#unassigned++
+      return false
+    }
     this.#frames++
-    if (index === NO_POINT) return false
     record.frame = this.#frames
     const point = this.points[index]!
     const { timeNs } = record
@@ -281,12 +326,16 @@ export class LiveRecords {
     lane.isEnded = true
     lane.filePoints?.end()
     if (lane.point !== NO_POINT) this.points[lane.point]!.captureDrops = lane.source.drops()
-    if (this.#stoppedNs === Number.POSITIVE_INFINITY)
-      this.onLaneEnd({
-        point: lane.point,
-        name: lane.name,
-        problem: lane.source.problem,
-      })
+    if (this.#stoppedNs < Number.POSITIVE_INFINITY) return
+    // When exactly it went is not known: it was noticed by a look now and then.
+    if (lane.point !== NO_POINT)
+      this.#noteGap(lane.point, { fromNs: this.nowNs() - NOTICED_WITHIN_NS, toNs: Number.POSITIVE_INFINITY })
+    this.onLaneEnd({ name: lane.name, problem: lane.source.problem })
+  }
+
+  #noteGap(point: PointIndex, gap: Gap): void {
+    this.points[point]!.gaps.push(gap)
+    this.onGap()
   }
 
   #readDrops(): void {

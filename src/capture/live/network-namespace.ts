@@ -1,6 +1,6 @@
 /** Network namespaces: doing something inside one, on this thread, and coming back. */
 
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, constants, openSync } from 'node:fs'
 import { HoptraceError } from '../../errors.ts'
 import { displayText } from '../display-text.ts'
 import { SystemCallError, systemCalls } from './system.ts'
@@ -32,7 +32,8 @@ export function inNetworkNamespace<T>(path: string | null, work: () => T): T {
 function enter(path: string): void {
   let fd = -1
   try {
-    fd = openSync(path, 'r')
+    // Not to wait for the other end of what is a FIFO.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
     systemCalls().setns(fd, CLONE_NEWNET)
   } catch (error) {
     throw namespaceError(path, error)

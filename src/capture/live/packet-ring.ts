@@ -1,45 +1,21 @@
 /** The packet ring: frames of one interface as the kernel puts them into memory that it shares with us (TPACKET_V3). */
 
-import { closeSync } from 'node:fs'
-import { HoptraceError } from '../../errors.ts'
-import { displayText } from '../display-text.ts'
 import { LinkType } from '../link-types.ts'
 import { CaptureRecord, type Epoch } from '../record.ts'
-import type { BpfProgram } from './bpf.ts'
-import { inNetworkNamespace } from './network-namespace.ts'
+import { BLOCK_BYTES, RETIRE_MS, type RingSocket, SOL_PACKET, VLAN_TAG_BYTES } from './ring-socket.ts'
 import type { LiveSource } from './source.ts'
-import { type Address, type Calls, SystemCallError, systemCalls } from './system.ts'
+import { type Address, systemCalls } from './system.ts'
 
-/** The kernel hands over a block that is not full after so long: what a quiet line costs in delay. */
-const RETIRE_MS = 10
 /**
  * A frame can be had at the latest so long after it passed: the timer looks twice before it retires a block, and
  * itself may come late on a busy machine.
  */
-const HOLD_BACK_NS = 40e6
-/** Holds four of the largest frames (GSO, 64 KiB). */
-const BLOCK_BYTES = 1 << 18
-const MIN_BLOCKS = 4
-/** What is reserved in front of each frame, to put a VLAN tag back. */
-const VLAN_TAG_BYTES = 4
+const HOLD_BACK_NS = 4e6 * RETIRE_MS
 
 /** Numbers of the Linux ABI: socket(7), packet(7), include/uapi/linux/if_packet.h. */
-const AF_PACKET = 17
-const SOCK_RAW_CLOEXEC = 0o2000003
-const SOCK_DGRAM_CLOEXEC = 0o2000002
-const ETH_P_ALL = 0x0003
 const SOL_SOCKET = 1
 const SO_ERROR = 4
-const SOL_PACKET = 263
-const PACKET_ADD_MEMBERSHIP = 1
-const PACKET_RX_RING = 5
 const PACKET_STATISTICS = 6
-const PACKET_VERSION = 10
-const PACKET_RESERVE = 12
-const TPACKET_V3 = 2
-const PACKET_MR_PROMISC = 1
-const ARPHRD_ETHER = 1
-const ARPHRD_LOOPBACK = 772
 const PACKET_BROADCAST = 1
 const PACKET_MULTICAST = 2
 const PACKET_OTHERHOST = 3
@@ -76,72 +52,12 @@ const FLAG_CHECKSUM_NOT_READY = 1 << 9
 const FLAG_CHECKSUM_VALID = 1 << 10
 const FLAG_TCP_SEGMENTATION = 1 << 11
 
-export interface RingOptions {
-  /** Namespace of the interface, null: this one. */
-  netns: string | null
-  interfaceName: string
-  /** Called with the link type; gives the filter, whose return value also cuts the frames. */
-  filter: (linkType: number) => BpfProgram
-  /** Memory for frames that were not read yet, in bytes. */
-  bufferBytes: number
-  /** See also what is meant for others; bridges show what they only forward. */
-  promiscuous: boolean
-}
-
-/** An open socket, bound to an interface, with its ring set up, and what there is to know to read it. */
-export interface RingSocket {
-  fd: number
-  linkType: number
-  isLoopback: boolean
-  blocks: number
-}
-
-/**
- * Opens the ring's socket inside the namespace: from then on the kernel collects frames. Throws a `HoptraceError`: no
- * such interface, no permission (exit code 3), no memory.
- */
-export function openRingSocket(options: RingOptions): RingSocket {
-  const calls = systemCalls()
-  try {
-    return inNetworkNamespace(options.netns, () => {
-      const ifIndex = calls.ifNameToIndex(options.interfaceName)
-      if (ifIndex === 0) throw noSuchInterface(options)
-      let type = SOCK_RAW_CLOEXEC
-      let socket = bound(calls, type, ifIndex)
-      const isLoopback = socket.hardwareType === ARPHRD_LOOPBACK
-      if (socket.hardwareType !== ARPHRD_ETHER && !isLoopback) {
-        // Tunnels and the like have headers of their own kinds or none: from the network layer on all are alike.
-        closeSync(socket.fd)
-        type = SOCK_DGRAM_CLOEXEC
-        socket = bound(calls, type, ifIndex)
-      }
-      const linkType = type === SOCK_RAW_CLOEXEC ? LinkType.Ethernet : LinkType.Raw
-      const { fd } = socket
-      try {
-        const blocks = setUpRing(calls, fd, options.bufferBytes)
-        calls.attachFilter(fd, options.filter(linkType).instructions)
-        if (options.promiscuous && !isLoopback)
-          calls.setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, words32(ifIndex, PACKET_MR_PROMISC, 0, 0))
-        // Only now frames come in: all of them through the filter.
-        calls.bind(fd, linkLayerAddress(ETH_P_ALL, ifIndex))
-        return { fd, linkType, isLoopback, blocks }
-      } catch (error) {
-        closeSync(fd)
-        throw error
-      }
-    })
-  } catch (error) {
-    throw ringError(options, error)
-  }
-}
-
 /** Frames of one interface, read in place from the memory that the kernel writes to. */
 export class PacketRing implements LiveSource {
   readonly record = new CaptureRecord()
   readonly fd: number
   readonly linkType: number
   readonly snapLenBytes: number
-  ended = false
   problem: string | null = null
   onReady = () => {}
   /** The interface went down, and no frame has come since. */
@@ -162,6 +78,8 @@ export class PacketRing implements LiveSource {
   #drops = 0
   #isStopped = false
   #isClosed = false
+  /** When the interface was found to be gone, by `performance.now()`. */
+  #goneMs = Number.POSITIVE_INFINITY
 
   constructor(socket: RingSocket, epoch: Epoch, snapLenBytes: number) {
     this.fd = socket.fd
@@ -189,6 +107,11 @@ export class PacketRing implements LiveSource {
       if (this.#take(at)) return true
       if (this.#isBlockDone) this.#releaseBlock()
     }
+  }
+
+  /** What the kernel was still filling when the interface went comes within `HOLD_BACK_NS`. */
+  get ended(): boolean {
+    return this.#isClosed || performance.now() - this.#goneMs >= HOLD_BACK_NS / 1e6
   }
 
   horizonNs(nowNs: number): number {
@@ -227,7 +150,7 @@ export class PacketRing implements LiveSource {
     this.#calls.getsockname(this.fd, address)
     // The kernel unbinds the socket when its interface is removed.
     if (new DataView(address.buffer).getInt32(4, true) <= 0) {
-      this.ended = true
+      this.#goneMs = Math.min(this.#goneMs, performance.now())
       this.problem = 'its interface is gone'
     }
   }
@@ -236,7 +159,7 @@ export class PacketRing implements LiveSource {
   stop(): void {
     if (this.#isStopped || this.#isClosed) return
     this.#isStopped = true
-    // Protocol 0, and all that passes is refused: the socket is deaf from now on.
+    // All that passes is refused: the socket is deaf from now on.
     this.#calls.attachFilter(this.fd, REFUSE_ALL)
   }
 
@@ -244,8 +167,8 @@ export class PacketRing implements LiveSource {
     if (this.#isClosed) return
     this.drops()
     this.#isClosed = true
-    this.ended = true
     this.#left = 0
+    this.#isBlockDone = false
     this.record.bytes = new Uint8Array(0)
     this.#calls.munmap(this.#address, this.#blocks * BLOCK_BYTES)
     this.#calls.closeInBackground(this.fd)
@@ -325,75 +248,3 @@ function flagsOf(packetType: number, status: number): number {
 
 /** One `ret #0`. */
 const REFUSE_ALL = Uint8Array.of(6, 0, 0, 0, 0, 0, 0, 0)
-
-/** A socket that is bound to the interface and deaf, and what kind of hardware that is (`ARPHRD_…`). */
-function bound(calls: Calls, type: number, ifIndex: number): { fd: number; hardwareType: number } {
-  const fd = calls.socket(AF_PACKET, type, 0)
-  try {
-    calls.bind(fd, linkLayerAddress(0, ifIndex))
-    const address = new Uint8Array(20)
-    calls.getsockname(fd, address)
-    return { fd, hardwareType: new DataView(address.buffer).getUint16(8, true) }
-  } catch (error) {
-    closeSync(fd)
-    throw error
-  }
-}
-
-/** Asks for the ring, for less where memory is short; the number of its blocks. */
-function setUpRing(calls: Calls, fd: number, bufferBytes: number): number {
-  calls.setsockopt(fd, SOL_PACKET, PACKET_VERSION, words32(TPACKET_V3))
-  calls.setsockopt(fd, SOL_PACKET, PACKET_RESERVE, words32(VLAN_TAG_BYTES))
-  let blocks = Math.max(MIN_BLOCKS, Math.ceil(bufferBytes / BLOCK_BYTES))
-  for (;;) {
-    try {
-      // struct tpacket_req3; the frame size means nothing in version 3 but has to fit.
-      const frames = blocks * (BLOCK_BYTES / 2048)
-      calls.setsockopt(
-        fd,
-        SOL_PACKET,
-        PACKET_RX_RING,
-        words32(BLOCK_BYTES, blocks, 2048, frames, RETIRE_MS, 0, 0),
-      )
-      return blocks
-    } catch (error) {
-      if (!(error instanceof SystemCallError) || error.code !== 'ENOMEM' || blocks <= MIN_BLOCKS) throw error
-      blocks = Math.max(MIN_BLOCKS, blocks >> 1)
-    }
-  }
-}
-
-/** struct sockaddr_ll; the protocol is in network byte order. */
-function linkLayerAddress(protocol: number, ifIndex: number): Uint8Array {
-  const view = new DataView(new ArrayBuffer(20))
-  view.setUint16(0, AF_PACKET, true)
-  view.setUint16(2, protocol)
-  view.setInt32(4, ifIndex, true)
-  return new Uint8Array(view.buffer)
-}
-
-function words32(...values: number[]): Uint8Array {
-  return new Uint8Array(Uint32Array.from(values).buffer)
-}
-
-function noSuchInterface({ netns, interfaceName }: RingOptions): HoptraceError {
-  const where = netns === null ? 'here' : `in the network namespace ${displayText(netns, 200)}`
-  return new HoptraceError(
-    `${displayText(interfaceName, 60)}: no such interface ${where}: hoptrace points shows what there is`,
-  )
-}
-
-function ringError(options: RingOptions, error: unknown): unknown {
-  if (!(error instanceof SystemCallError)) return error
-  const shown = displayText(options.interfaceName, 60)
-  if (error.code === 'EPERM' || error.code === 'EACCES')
-    return new HoptraceError(
-      `${shown}: capturing is not permitted: run it as root (sudo hoptrace …), or with CAP_NET_RAW, and for namespaces CAP_SYS_ADMIN and CAP_SYS_PTRACE`,
-      3,
-    )
-  if (error.code === 'ENOMEM')
-    return new HoptraceError(`${shown}: no memory for its ring: give a smaller --buffer`)
-  if (error.code === 'ENETDOWN' || error.code === 'ENODEV')
-    return new HoptraceError(`${shown}: the interface is down or gone (${error.code})`)
-  return new HoptraceError(`${shown}: can't be captured (${error.message})`)
-}

@@ -26,7 +26,6 @@ export class RotatingFile {
   readonly #path: string
   readonly #about: JoinedFileAbout
   readonly #rotation: Rotation | null
-  #owner: readonly [uid: number, gid: number] | null = null
   #writer: JoinedWriter
   #count = 1
   #begunNs = Number.NaN
@@ -54,12 +53,6 @@ export class RotatingFile {
     this.#rotation = rotation
   }
 
-  /** The current file and all later ones belong to this user. */
-  giveTo(uid: number, gid: number): void {
-    this.#owner = [uid, gid]
-    this.#writer.giveTo(uid, gid)
-  }
-
   add(point: PointIndex, record: CaptureRecord, packet: number): void {
     if (this.#isBroken) return
     try {
@@ -69,6 +62,16 @@ export class RotatingFile {
     } catch (error) {
       this.#isBroken = true
       throw error
+    }
+  }
+
+  /** Points have ceased to be captured, or are captured again. Never throws: the next `add` or `flush` does. */
+  noteGaps(): void {
+    if (this.#isBroken) return
+    try {
+      this.#writer.noteGaps()
+    } catch (error) {
+      this.#failure = error
     }
   }
 
@@ -110,7 +113,6 @@ export class RotatingFile {
     const next = opened(path, this.#about)
     this.#writer.close()
     this.#writer = next
-    if (this.#owner !== null) this.#writer.giveTo(...this.#owner)
     this.paths.push(path)
     this.#begunNs = record.timeNs
     while (rotation.keepFiles !== undefined && this.paths.length > rotation.keepFiles)

@@ -192,7 +192,7 @@ describe('a source that ends', () => {
     expect(await taken(records)).toEqual(['a1', 'b2', 'a5'])
     a.put(7)
     expect(await taken(records)).toEqual(['a7'])
-    expect(ends).toEqual([{ point: 1, name: 'b', problem: 'its interface is gone' }])
+    expect(ends).toEqual([{ name: 'b', problem: 'its interface is gone' }])
   })
 
   test('is followed by another at the same point, whose drops are added', async () => {
@@ -301,4 +301,51 @@ describe('after stop()', () => {
     await taken(records)
     expect(records.done).toBe(true)
   })
+})
+
+describe('gaps', () => {
+  test('a point that ends has one until it is resumed; one that comes later has one before it', async () => {
+    const [a, b] = [new FakeSource(), new FakeSource()]
+    const records = live(a, b)
+    const onGap = vi.fn()
+    records.onGap = onGap
+    records.begin()
+    expect(await taken(records)).toEqual([])
+    clockMs = 2000
+    a.ended = true
+    await taken(records)
+    expect(records.points[0]!.gaps).toEqual([{ fromNs: 1500e6, toNs: Number.POSITIVE_INFINITY }])
+    clockMs = 3000
+    records.resume(0, new FakeSource())
+    expect(records.points[0]!.gaps).toEqual([{ fromNs: 1500e6, toNs: 3001e6 }])
+    records.add('late', new FakeSource())
+    expect(records.points[2]!.gaps).toEqual([{ fromNs: Number.NEGATIVE_INFINITY, toNs: 3001e6 }])
+    expect(records.points[1]!.gaps).toEqual([])
+    expect(onGap).toHaveBeenCalledTimes(3)
+  })
+
+  test('what ends since it was told to has none', async () => {
+    const a = new FakeSource()
+    const records = live(a)
+    records.stop()
+    clockMs = 1010
+    a.ended = true
+    await taken(records)
+    expect(records.points[0]!.gaps).toEqual([])
+  })
+})
+
+test('a frame from the future does not hold up the end', async () => {
+  const [ring, far] = [new FakeSource(), new FakeSource().put(3_600_000)]
+  const records = live(ring, far)
+  expect(await taken(records)).toEqual([])
+  records.stop()
+  clockMs = 1100
+  ring.settle(1060)
+  await taken(records)
+  clockMs = 1200
+  ring.settle(1160)
+  far.settle(1160)
+  await taken(records)
+  expect(records.done).toBe(true)
 })

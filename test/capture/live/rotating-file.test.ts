@@ -113,14 +113,6 @@ test('a frame that is larger than a file may be has one to itself', async () => 
   expect((await end()).length).toBeGreaterThanOrEqual(2)
 })
 
-test.skipIf(!requireRoot())('later files belong to the user as well', async () => {
-  const { file, add, end } = await series({ everyNs: 10e6 })
-  file.giveTo(12345, 23456)
-  for (const ms of [1, 20, 40]) add(ms)
-  const owners = (await end()).map((path) => statSync(path)).map(({ uid, gid }) => [uid, gid])
-  expect(owners).toEqual([1, 2, 3].map(() => [12345, 23456]))
-})
-
 test.skipIf(!hasTools)('what was flushed can be read while more is written', async () => {
   const { file, add, end, path } = await series(null)
   add(1)
