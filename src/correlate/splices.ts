@@ -18,6 +18,11 @@ const MAX_RIVALS = 256
 /** What of a flow is needed here: see `Ways`. */
 type TcpWays = { flow: FlowIndex; forward: DirectionIndex; way: [number[], number[]] }
 
+/** How sure it is that both connections have an end at one machine: it has the same address or MAC, or could well be. */
+const Evidence = { None: 0, Possible: 1, Same: 2 } as const
+type Evidence = (typeof Evidence)[keyof typeof Evidence]
+type Candidate = { client: TcpWays; server: TcpWays; evidence: Evidence }
+
 /** Two flows that a proxy stands between. */
 export interface Splice {
   /** client → proxy, and proxy → server. */
@@ -51,8 +56,7 @@ class SplicePairs {
     const { firstNs } = this.#correlator.flows
     const synNs = ({ forward }: TcpWays) => firstNs[forward]!
     const byTime = [...group].sort((a, b) => synNs(a) - synNs(b))
-    const outer = new Map<TcpWays, TcpWays[]>()
-    const inner: [TcpWays, TcpWays][] = []
+    const rivals = new Map<TcpWays, Candidate[]>()
     let from = 0
     for (const client of byTime) {
       while (synNs(byTime[from]!) < synNs(client) - DISORDER_NS) from++
@@ -60,16 +64,24 @@ class SplicePairs {
       for (let i = from; i < byTime.length && synNs(byTime[i]!) <= untilNs; i++) {
         if (i - from > MAX_RIVALS) return []
         const server = byTime[i]!
-        if (!this.#isPair(client, server)) continue
-        outer.set(server, [...(outer.get(server) ?? []), client])
-        inner.push([client, server])
+        const evidence = this.#evidenceOf(client, server)
+        if (evidence === Evidence.None) continue
+        rivals.set(server, [...(rivals.get(server) ?? []), { client, server, evidence }])
       }
     }
-    const servers = new Map<TcpWays, number>()
-    for (const [client] of inner) servers.set(client, (servers.get(client) ?? 0) + 1)
-    return inner
-      .filter(([client, server]) => servers.get(client) === 1 && outer.get(server)!.length === 1)
-      .map(([client, server]) => ({
+    const candidates = [...rivals.values()].flatMap((some) => {
+      const best = Math.max(...some.map(({ evidence }) => evidence))
+      return some.filter(({ evidence }) => evidence === best)
+    })
+    const isOnly = (side: 'client' | 'server') => {
+      const counts = new Map<TcpWays, number>()
+      for (const it of candidates) counts.set(it[side], (counts.get(it[side]) ?? 0) + 1)
+      return (it: Candidate) => counts.get(it[side]) === 1
+    }
+    return candidates
+      .filter(isOnly('client'))
+      .filter(isOnly('server'))
+      .map(({ client, server }) => ({
         client: client.flow,
         server: server.flow,
         bytes: [this.#taken(client.forward), this.#taken(client.forward ^ 1)],
@@ -87,16 +99,15 @@ class SplicePairs {
     return this.#correlator.flows.starts.taken(direction)
   }
 
-  #isPair(client: TcpWays, server: TcpWays): boolean {
+  #evidenceOf(client: TcpWays, server: TcpWays): Evidence {
     const [a, b] = [client.forward, server.forward]
-    return (
+    const isLikeOne =
       client !== server &&
       this.#isWithin(a, b) &&
       this.#haveSamePayload(a, b) &&
       this.#conserves(b, a) &&
-      this.#conserves(a ^ 1, b ^ 1) &&
-      this.#isAtOneMachine(client, server)
-    )
+      this.#conserves(a ^ 1, b ^ 1)
+    return isLikeOne ? this.#machineOf(client, server) : Evidence.None
   }
 
   /** Does each step of the inner connection come between those of the outer one that it follows from and leads to? */
@@ -128,23 +139,25 @@ class SplicePairs {
     return haveEnded && !wasCutOff ? left === came : left <= came
   }
 
-  /** Does anything speak for it that the one connection's server is the host of the other one's client? */
-  #isAtOneMachine(client: TcpWays, server: TcpWays): boolean {
+  /** What speaks for it that the one connection's server is the machine of the other one's client. */
+  #machineOf(client: TcpWays, server: TcpWays): Evidence {
     const { legs, addresses, flows } = this.#correlator
     const [nearest, farthest] = [client.way[0][0], client.way[0].at(-1)]
     const origin = server.way[0][0]
-    if (nearest === undefined || farthest === undefined || origin === undefined) return false
+    if (nearest === undefined || farthest === undefined || origin === undefined) return Evidence.None
     const proxy = legs.destination[farthest]!
     const opener = legs.source[origin]!
     const { sender } = flows.starts
     const [asking, answering] = [sender[client.forward]!, sender[client.forward ^ 1]!]
     const [opening, serving] = [sender[server.forward]!, sender[server.forward ^ 1]!]
     // A client that asks twice, of one server or of two, looks the same.
-    if (legs.source[nearest] === opener || areOneMachine(asking, opening)) return false
-    if (areOneMachine(answering, serving)) return false
-    if (proxy === opener || areOneMachine(answering, opening)) return true
-    if (answering === Sender.Elsewhere || opening === Sender.Elsewhere) return false
-    return addresses.isLoopback(proxy) || addresses.version(proxy) > addresses.version(opener)
+    if (legs.source[nearest] === opener || areOneMachine(asking, opening)) return Evidence.None
+    if (areOneMachine(answering, serving)) return Evidence.None
+    if (proxy === opener || areOneMachine(answering, opening)) return Evidence.Same
+    if (answering === Sender.Elsewhere || opening === Sender.Elsewhere) return Evidence.None
+    // docker-proxy's two uses: what is asked for on lo, and over IPv6 of a container that has none.
+    const isItsUse = addresses.isLoopback(proxy) || addresses.version(proxy) > addresses.version(opener)
+    return isItsUse ? Evidence.Possible : Evidence.None
   }
 }
 
