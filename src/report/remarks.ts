@@ -14,7 +14,7 @@ export function shortRemarks(flow: FlowReport): string[] {
     ({ side, flow: other }) => `proxied ${side === 'client' ? 'to' : 'from'} #${other}`,
   )
   if (!isDockerDns(flow)) return proxies
-  return [...proxies, hasOwnDnat(flow) ? "Docker's DNS, the DNAT is its own" : "Docker's DNS"]
+  return [...proxies, "Docker's DNS", ...(hasOwnDnat(flow) ? ['its own DNAT'] : [])]
 }
 
 /** As sentences, for the flow in full. */
