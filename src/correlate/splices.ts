@@ -66,7 +66,9 @@ class SplicePairs {
         const server = byTime[i]!
         const evidence = this.#evidenceOf(client, server)
         if (evidence === Evidence.None) continue
-        rivals.set(server, [...(rivals.get(server) ?? []), { client, server, evidence }])
+        const some = rivals.get(server)
+        if (some) some.push({ client, server, evidence })
+        else rivals.set(server, [{ client, server, evidence }])
       }
     }
     const candidates = [...rivals.values()].flatMap((some) => {
