@@ -151,7 +151,7 @@ export class Correlator {
       if (this.#matcher.matchPieces(leg, headers, record.frame, timeNs) > 0)
         return this.window.serial[this.#matcher.slot]!
     }
-    const slot = this.#begin(direction, headers, timeNs)
+    const slot = this.#begin(direction, headers, point, timeNs)
     if (matched === Match.Undecided) this.window.flags[slot]! |= JourneyFlag.Ambiguous
     this.window.see(slot, point, leg, record.frame, timeNs, headers.ttl, length)
     if (headers.moreFragments) this.#noteFragments(slot, point, encapsulation, leg, headers)
@@ -261,7 +261,7 @@ export class Correlator {
     )
   }
 
-  #begin(direction: DirectionIndex, headers: Headers, timeNs: number): JourneySlot {
+  #begin(direction: DirectionIndex, headers: Headers, point: PointIndex, timeNs: number): JourneySlot {
     const { window, flows } = this
     const slot = window.open(this.#identity.low, this.#identity.high, timeNs)
     window.direction[slot] = direction
@@ -272,7 +272,7 @@ export class Correlator {
     flows.lastJourney[direction] = window.serial[slot]!
     if (timeNs < flows.firstNs[direction]!) flows.firstNs[direction] = timeNs
     if (timeNs > flows.lastNs[direction]!) flows.lastNs[direction] = timeNs
-    if (headers.protocol === Protocol.Tcp) this.#beginTcp(slot, direction, headers)
+    if (headers.protocol === Protocol.Tcp) this.#beginTcp(slot, direction, headers, point, timeNs)
     else {
       window.tcpFlags[slot] = 0
       window.seq[slot] = Math.max(0, headers.icmpSeq)
@@ -288,18 +288,30 @@ export class Correlator {
     return slot
   }
 
-  #beginTcp(slot: JourneySlot, direction: DirectionIndex, headers: Headers): void {
+  #beginTcp(
+    slot: JourneySlot,
+    direction: DirectionIndex,
+    headers: Headers,
+    point: PointIndex,
+    timeNs: number,
+  ): void {
     const { window, flows } = this
     const { tcpFlags } = headers
     window.tcpFlags[slot] = tcpFlags
     window.seq[slot] = headers.tcpSeq
     window.tsVal[slot] = headers.tcpHasTimestamps ? headers.tcpTsVal : 0
     let seen = 0
-    if (tcpFlags & TcpFlag.Syn) seen |= tcpFlags & TcpFlag.Ack ? Seen.SynAck : Seen.Syn
+    if (tcpFlags & TcpFlag.Syn) {
+      seen |= tcpFlags & TcpFlag.Ack ? Seen.SynAck : Seen.Syn
+      flows.starts.begin(direction, headers, point)
+    }
     if (tcpFlags & TcpFlag.Fin) seen |= Seen.Fin
     if (tcpFlags & TcpFlag.Rst) seen |= Seen.Rst
     else {
-      if (headers.payloadLenBytes > 0) seen |= Seen.Data
+      if (headers.payloadLenBytes > 0) {
+        seen |= Seen.Data
+        if (flows.starts.wanted[direction] !== 0) flows.starts.take(direction, headers, timeNs)
+      }
       const isControl = (tcpFlags & (TcpFlag.Syn | TcpFlag.Fin)) !== 0
       // In a simultaneous open the SYN-ACK repeats the SYN's sequence number, and is no retransmission.
       const repeatsSyn = (seen & Seen.SynAck) !== 0 && (flows.seen[direction]! & Seen.Syn) !== 0

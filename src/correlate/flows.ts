@@ -4,6 +4,7 @@ import { grown } from './columns.ts'
 import { Protocol } from './identity.ts'
 import type { LegIndex, LegTable } from './legs.ts'
 import { MAX_STATIONS, type PatternTable } from './patterns.ts'
+import { StreamStarts } from './stream-starts.ts'
 
 /** Index of a direction; its flow is `direction >> 1`, the opposite direction `direction ^ 1`. */
 export type DirectionIndex = number
@@ -45,6 +46,8 @@ export class FlowTable {
   retransmissions = new Uint32Array(64)
   ambiguous = new Uint32Array(64)
   recut = new Uint8Array(64)
+  /** Of TCP. */
+  readonly starts = new StreamStarts()
   #holes = new Map<DirectionIndex, number[]>()
   // By flow
   protocol = new Uint8Array(32)
@@ -260,6 +263,7 @@ export class FlowTable {
     this.retransmissions[into]! += this.retransmissions[from]!
     this.ambiguous[into]! += this.ambiguous[from]!
     this.recut[into]! |= this.recut[from]!
+    this.starts.merge(into, from)
     const holes = this.#holes.get(from)
     if (holes && !this.#holes.has(into)) this.#holes.set(into, holes)
     this.#holes.delete(from)
@@ -322,6 +326,7 @@ export class FlowTable {
     this.retransmissions = grown(this.retransmissions, directions)
     this.ambiguous = grown(this.ambiguous, directions)
     this.recut = grown(this.recut, directions)
+    this.starts.grow(directions)
     this.protocol = grown(this.protocol, flows)
     this.forward = grown(this.forward, flows)
     this.rttNs = grown(this.rttNs, flows)

@@ -83,6 +83,20 @@ export interface IcmpErrorSummary {
   frames: Record<string, number[]>
 }
 
+/** The flow is one half of an exchange through a proxy, which ends one connection and opens another. */
+export interface SpliceSummary {
+  /** Which half it is: client → proxy, or proxy → server. */
+  side: 'client' | 'server'
+  /** The flow that is the other half. */
+  flow: number
+  /** The proxy, as an end of this flow. */
+  proxy: Endpoint
+  /** Payload bytes, from each direction's first one on, that were compared and are the same in both halves. */
+  matchedBytes: { forward: number; reverse: number }
+  /** From the SYN to the proxy to the proxy's own. */
+  betweenSynsNs: number
+}
+
 export interface JoinedFlow {
   id: number
   /** tcp, udp, icmp, icmpv6 or the protocol's name or number. */
@@ -113,4 +127,6 @@ export interface JoinedFlow {
   passedTwice: string[]
   /** Sightings of packets that a point had already shown in the same form (the capture or the network doubled them). */
   duplicates: number
+  /** Not there where no proxy was recognised; two where the flow joins two proxies. */
+  spliced?: SpliceSummary[]
 }

@@ -6,11 +6,12 @@ import { Cables } from './cables.ts'
 import type { Correlator } from './correlator.ts'
 import { FlowReader, type Ways } from './flow-reader.ts'
 import type { DirectionIndex, FlowIndex } from './flows.ts'
-import type { DirectionName, JoinedFlow, Station } from './joined-flow.ts'
+import type { DirectionName, JoinedFlow, SpliceSummary, Station } from './joined-flow.ts'
 import type { LegIndex } from './legs.ts'
 import { NextHops } from './next-hops.ts'
 import { asInTheRun, asStated, legsAlongTheWays, orderPoints } from './order.ts'
 import type { PatternOutcome } from './outcomes.ts'
+import { findSplices, type Splice } from './splices.ts'
 
 export interface JoinOptions {
   /** The order of points as the user states it (`--path`), client side first; empty: worked out. */
@@ -85,6 +86,11 @@ export function joinedFlows(correlator: Correlator, epoch: Epoch, options: JoinO
     numbers.set(ways.flow, id)
     return reader.read(ways, id)
   })
+  const splices = findSplices(correlator, all)
+  if (splices.length > 0) {
+    const byFlow = new Map(all.map(({ flow }, i) => [flow, joined[i]!]))
+    for (const splice of splices) tellSplice(splice, byFlow)
+  }
   const places = new Uint8Array(legs.count)
   for (const { way } of all)
     for (const side of way)
@@ -109,4 +115,18 @@ export function joinedFlows(correlator: Correlator, epoch: Epoch, options: JoinO
 
 function* eachFlow(count: number): Generator<FlowIndex> {
   for (let flow = 0; flow < count; flow++) yield flow
+}
+
+function tellSplice(
+  { client, server, bytes, betweenSynsNs }: Splice,
+  flows: ReadonlyMap<FlowIndex, JoinedFlow>,
+): void {
+  const [asked, opened] = [flows.get(client)!, flows.get(server)!]
+  const matchedBytes = { forward: bytes[0], reverse: bytes[1] }
+  const tell = (flow: JoinedFlow, summary: SpliceSummary) => {
+    flow.spliced = [...(flow.spliced ?? []), summary]
+  }
+  const [listens, dials] = [asked.forward.path.at(-1)!.dst, opened.forward.path[0]!.src]
+  tell(asked, { side: 'client', flow: opened.id, proxy: listens, matchedBytes, betweenSynsNs })
+  tell(opened, { side: 'server', flow: asked.id, proxy: dials, matchedBytes, betweenSynsNs })
 }

@@ -20,6 +20,7 @@ export const SEVERITY = {
   'checksum-offload': 'info',
   'port-remapped': 'info',
   hairpin: 'info',
+  'proxy-splice': 'info',
   encapsulated: 'info',
   'segmentation-differs': 'info',
   'snaplen-truncated': 'info',

@@ -18,6 +18,7 @@ export function flowFindings(flow: JoinedFlow, endNs: bigint): Finding[] {
     ...ambiguous(flow),
     ...portRemapped(flow),
     ...hairpin(flow),
+    ...proxied(flow),
     ...segmentation(flow),
   ]
 }
@@ -182,6 +183,22 @@ function portRemapped(flow: JoinedFlow): Finding[] {
 function hairpin({ id, passedTwice }: JoinedFlow): Finding[] {
   if (passedTwice.length === 0) return []
   return [finding('hairpin', id, `the packets pass ${passedTwice.join(', ')} twice`, { points: passedTwice })]
+}
+
+/** Told of the client's half, once for each pair. */
+function proxied(flow: JoinedFlow): Finding[] {
+  return (flow.spliced ?? []).flatMap(({ side, flow: other, proxy, matchedBytes, betweenSynsNs }) => {
+    if (side !== 'client') return []
+    const { forward, reverse } = matchedBytes
+    return [
+      finding(
+        'proxy-splice',
+        flow.id,
+        `a proxy at ${show(proxy, flow)} ends this connection and opens flow ${other}: the same first ${forward} and ${reverse} bytes pass through both`,
+        { flows: [flow.id, other], proxy, matchedBytes, betweenSynsNs },
+      ),
+    ]
+  })
 }
 
 function segmentation(flow: JoinedFlow): Finding[] {

@@ -5,6 +5,7 @@ import type { DirectionName, FlowReport, Station, TranslationReport } from './mo
 import type { Palette } from './palette.ts'
 import { arrow, type PathLines, pointName, renderPoints } from './path-line.ts'
 import { formatCount, formatDurationNs } from './quantities.ts'
+import { shortRemarks } from './remarks.ts'
 import { routeKey, routeOf } from './route.ts'
 import { cutToWidth, displayWidth, packPieces, wrapText } from './width.ts'
 
@@ -183,6 +184,7 @@ function noteLines(flow: FlowReport, { palette, path }: CellStyle, width: number
   if (flow.forward.path.length > 0 && back.some((point) => !route.includes(point))) {
     notes.push(`back via ${renderPoints(back)}`)
   }
+  notes.push(...shortRemarks(flow))
   if (flow.segmentationDiffers) notes.push('frames cut differently (offload)')
   const errors = flow.icmpErrors.map((error) => {
     const times = error.packets > 1 ? ` ×${formatCount(error.packets)}` : ''

@@ -8,6 +8,7 @@ import { paletteFor } from './palette.ts'
 import { arrow } from './path-line.ts'
 import { formatBytes, formatCounted, formatDurationNs, isNumeral } from './quantities.ts'
 import { renderRail } from './rail.ts'
+import { longRemarks } from './remarks.ts'
 import { MIN_COLUMNS, type TextOptions } from './text.ts'
 import { cutToWidth, wrapText } from './width.ts'
 
@@ -29,6 +30,7 @@ export function renderFlowDetail(report: Report, flow: FlowReport, options: Text
     const more = safe.dnsNames.length > MAX_NAMES ? `, … ${safe.dnsNames.length - MAX_NAMES} more` : ''
     lines.push(...wrapped(`DNS ${safe.dnsNames.slice(0, MAX_NAMES).join(', ')}${more}`))
   }
+  for (const remark of longRemarks(safe)) lines.push(...wrapped(remark))
   if (safe.ambiguous > 0) {
     lines.push(...wrapped(`? ${formatCounted(safe.ambiguous, 'packet')} not told apart from others`))
   }

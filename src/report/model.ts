@@ -6,6 +6,7 @@ import type {
   JoinedFlow,
   Latency,
   Loss,
+  SpliceSummary,
   Translation,
 } from '../correlate/joined-flow.ts'
 import type { Finding } from '../diagnose/finding.ts'
@@ -20,6 +21,7 @@ export type TranslationReport = Translation
 export type LossReport = Loss
 export type LatencyReport = Latency
 export type IcmpErrorReport = IcmpErrorSummary
+export type SpliceReport = SpliceSummary
 export type FlowReport = JoinedFlow
 
 export interface ReportPoint {

@@ -437,6 +437,26 @@ export const embeddedDns = report(
   ],
 )
 
+/** docker-proxy: what is asked for on lo goes on as another connection. */
+export const loopbackProxy: Report = (() => {
+  const [outer, inner] = [
+    ['127.0.0.1:60758', '127.0.0.1:8078'],
+    ['172.17.0.1:59826', '172.17.0.2:80'],
+  ]
+  const shared = { matchedBytes: { forward: 78, reverse: 234 }, betweenSynsNs: 831_049 }
+  return report(
+    ['lo', 'bridge'],
+    [
+      flow(1, way(5, `lo ${outer[0]} ${outer[1]} 64`), way(5, `lo ${outer[1]} ${outer[0]} 64`), {
+        spliced: [{ side: 'client', flow: 2, proxy: end(outer[1]), ...shared }],
+      }),
+      flow(2, way(6, `bridge ${inner[0]} ${inner[1]} 64`), way(6, `bridge ${inner[1]} ${inner[0]} 64`), {
+        spliced: [{ side: 'server', flow: 1, proxy: end(inner[0]), ...shared }],
+      }),
+    ],
+  )
+})()
+
 /** From a pod on one host to a pod on another one, through VXLAN between them; the second flow's VXLAN is in GRE over IPv6. */
 export const overlay: Report = (() => {
   const [points, back] = [
@@ -489,5 +509,6 @@ export const scenarios: Record<string, Report> = {
   noFlows,
   fortyPoints,
   embeddedDns,
+  loopbackProxy,
   overlay,
 }

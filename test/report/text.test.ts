@@ -12,6 +12,7 @@ import {
   hairpin,
   inboundPublishedPort,
   ipv6,
+  loopbackProxy,
   lossyDownload,
   manyFlows,
   masqueraded,
@@ -287,8 +288,63 @@ test('a rewrite of which only the result was seen', () => {
     ───────┼─────────────────┼────────────────────┼─────┼─────────┼─────────────
      1 udp │ 127.0.0.1:51234 │ DNAT before lo     │ 64  │ → 1     │ stateless
            │ → 127.0.0.11:53 │ 127.0.0.11:53      │     │ ← 1     │ RTT 84.2 µs
-           │                 │ → 127.0.0.11:39901 │     │         │
+           │ Docker's DNS    │ → 127.0.0.11:39901 │     │         │
+           │ its own DNAT    │                    │     │         │
     "
+  `)
+})
+
+test('the resolver of Docker, in full', () => {
+  expect(renderFlowDetail(embeddedDns, embeddedDns.flows[0], PLAIN)).toMatchInlineSnapshot(`
+    "Flow 1  udp · stateless · lasted 5.71 ms · RTT 84.2 µs
+      127.0.0.1:51234 → 127.0.0.11:53
+      DNS server., example.org
+      Docker's DNS: the container asks 127.0.0.11:53, Docker's own DNAT leads to the
+        port where its resolver listens
+
+    → forward  1 packet · 75 B
+      │     ≠ DNAT 127.0.0.11:53 → 127.0.0.11:39901
+      ● lo  127.0.0.1:51234 → 127.0.0.11:39901  TTL 64  1 packet
+
+    ← reverse  1 packet · 75 B
+      ● lo  127.0.0.11:53 → 127.0.0.1:51234  TTL 64  1 packet
+    "
+  `)
+})
+
+test('an exchange through a proxy: two connections, and no translation', () => {
+  expect(renderText(loopbackProxy, PLAIN)).toMatchInlineSnapshot(`
+    "2 points · 52 frames · 2 flows · 1.02 s
+
+    Path
+      lo (1 flow)
+      bridge (1 flow)
+
+    Flows  2 tcp
+     flow  │ client → server                  │ TTL │ packets  │ state
+    ───────┼──────────────────────────────────┼─────┼──────────┼─────────────
+     1 tcp │ 127.0.0.1:60758 → 127.0.0.1:8078 │ 64  │ → 5  ← 5 │ closed
+           │ at lo                            │     │          │ RTT 84.2 µs
+           │ proxied to #2                    │     │          │
+    ───────┼──────────────────────────────────┼─────┼──────────┼─────────────
+     2 tcp │ 172.17.0.1:59826 → 172.17.0.2:80 │ 64  │ → 6  ← 6 │ closed
+           │ at bridge                        │     │          │ RTT 84.2 µs
+           │ proxied from #1                  │     │          │
+    "
+  `)
+  const [outer, inner] = loopbackProxy.flows.map((flow) => renderFlowDetail(loopbackProxy, flow, PLAIN))
+  expect(outer.split('\n\n')[0]).toMatchInlineSnapshot(`
+    "Flow 1  tcp · closed · lasted 5.71 ms · RTT 84.2 µs
+      127.0.0.1:60758 → 127.0.0.1:8078
+      proxied to #2: 127.0.0.1:8078 ends this connection and opens that one 831 µs
+        later; both carry the same first 78 B → and 234 B ← (no NAT)"
+  `)
+  expect(inner.split('\n\n')[0]).toMatchInlineSnapshot(`
+    "Flow 2  tcp · closed · lasted 5.71 ms · RTT 84.2 µs
+      172.17.0.1:59826 → 172.17.0.2:80
+      proxied from #1: the proxy that ends that connection opens this one from
+        172.17.0.1:59826, 831 µs later; both carry the same first 78 B → and 234 B ←
+        (no NAT)"
   `)
 })
 
