@@ -49,7 +49,7 @@ Examples:
   hoptrace analyze in=c.pcap out=u.pcap            the points get these names
   hoptrace analyze . --path container,veth,uplink  the order of points is known
   hoptrace analyze . --host 172.17.0.3 --port 80   as seen at any of the points
-  hoptrace analyze . --filter 'port 53 or lost'    as tcpdump's, but for whole flows
+  hoptrace analyze . --filter 'port 53 or lost'    as tcpdump's, for flows
   hoptrace analyze . --flow 3 --packets            one flow, packet by packet
   hoptrace analyze . --json | jq '.flows[].translations'
   tcpdump -U -w - -i eth0 -c 100 | hoptrace analyze -`
