@@ -77,7 +77,7 @@ export async function benchLive(options: LiveOptions): Promise<void> {
 
 async function compareUnder(traffic: Traffic, site: Site, folder: string, rounds: number): Promise<void> {
   console.log(
-    `\n${traffic.name}, container → internet; buffers as by default: tcpdump's 2 MiB a point, hoptrace's 8`,
+    `\n${traffic.name}, container → internet; buffers as by default: tcpdump's 2 MiB a point, hoptrace's 16`,
   )
   const results = new Map<Method, Run[]>(METHODS.map((method) => [method, []]))
   const busy: number[] = []

@@ -1,6 +1,7 @@
 /** `hoptrace capture`: captures on every point of a container's path, and tells each packet as it travels. */
 
 import { accessSync, constants } from 'node:fs'
+import { constants as os, setPriority } from 'node:os'
 import { dirname } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { displayText } from '../capture/display-text.ts'
@@ -149,6 +150,7 @@ async function run(flags: CaptureFlags): Promise<void> {
     }
     file = await openFile(flags, records, points)
     await points.begin()
+    letOthersGoFirst()
     records.onGap = () => file?.noteGaps()
     endOn(records, flags)
     announce(points)
@@ -198,6 +200,15 @@ async function run(flags: CaptureFlags): Promise<void> {
     points.close()
     file?.close()
     records.close()
+  }
+}
+
+/** On a busy machine the traffic that is watched goes first: what waits meanwhile is in the rings. */
+function letOthersGoFirst(): void {
+  try {
+    setPriority(os.priority.PRIORITY_BELOW_NORMAL)
+  } catch {
+    // Then not.
   }
 }
 
