@@ -214,17 +214,21 @@ describe('a program', () => {
   test('the horizon stays at the last frame while there are bytes to parse', async () => {
     const source = await program(['cat', folder.write('far.pcap', many(20_000))])
     let lastNs = Number.NEGATIVE_INFINITY
+    let heldBack = 0
     await waitFor(() => source.linkType === 1)
     for (;;) {
+      await sleep(0)
       const frames = takeAll(source)
       lastNs = frames.at(-1)?.timeNs ?? lastNs
       if (lastNs >= 19_999e9) break
       // These times are long past: the wall clock must not let the merge go on beyond what is still to come.
       const horizonNs = source.horizonNs(1e18)
-      if (horizonNs !== 1e18 - 1.1e9) expect(horizonNs).toBe(lastNs)
-      else expect(frames).toEqual([])
-      await sleep(0)
+      // A program that is slow for a moment leaves nothing to parse: then the clock counts.
+      if (horizonNs === 1e18 - 1.1e9) continue
+      expect(horizonNs).toBe(lastNs)
+      heldBack++
     }
+    expect(heldBack).toBeGreaterThan(0)
   })
 
   test('a lateness that shows is waited for', async () => {
