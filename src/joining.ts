@@ -1,7 +1,6 @@
 /** The joining: records of a run, from files or live, go in; the report of what they show comes out, at any time. */
 
 import { offsetAt } from './capture/clock.ts'
-import type { InputFailure } from './capture/inputs.ts'
 import { linkTypeName } from './capture/link-types.ts'
 import type { CaptureDamage } from './capture/reader.ts'
 import type { CaptureRecord, Epoch, Point, PointIndex } from './capture/record.ts'
@@ -31,7 +30,6 @@ export interface RecordStream {
   readonly names: ReadonlyMap<string, string>
   readonly warnings: readonly string[]
   readonly damages: readonly CaptureDamage[]
-  readonly failures: readonly InputFailure[]
   readonly record: CaptureRecord
   readonly point: PointIndex
   readonly snapLenBytes: number

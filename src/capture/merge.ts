@@ -6,7 +6,7 @@ import { type CaptureInput, type InputFailure, systemErrorText } from './inputs.
 import { LinkType } from './link-types.ts'
 import { CHUNK_BYTES, openCapture } from './open-capture.ts'
 import { PcapReader } from './pcap.ts'
-import { FilePoints, MAX_POINTS, NO_POINT, PointList } from './points.ts'
+import { FilePoints, NO_POINT, PointList, tooManyPoints } from './points.ts'
 import type { CaptureDamage, RecordReader } from './reader.ts'
 import { CaptureRecord, Epoch, type Point, type PointIndex } from './record.ts'
 import { Tournament } from './tournament.ts'
@@ -234,9 +234,7 @@ export class MergedRecords {
 
   private finish(): false {
     if (this.list.refused > 0) {
-      this.warnings.push(
-        `more than ${MAX_POINTS} points: the ${this.unassigned} records of the others were left out`,
-      )
+      this.warnings.push(tooManyPoints(this.unassigned))
     }
     this.done = true
     return false

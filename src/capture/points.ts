@@ -193,6 +193,11 @@ export class FilePoints {
   }
 }
 
+/** The warning about records of points that could not be made. */
+export function tooManyPoints(records: number): string {
+  return `more than ${MAX_POINTS} points: the ${records} records of the others were left out`
+}
+
 /** A path's last part without the endings of compression and capture: the name that a point gets by default. */
 export function fileName(path: string): string {
   const fd = descriptorOf(path)

@@ -2,7 +2,7 @@
 
 import { closeSync, readFileSync } from 'node:fs'
 import { displayText } from '../capture/display-text.ts'
-import { acceptAll, compileBpf } from '../capture/live/bpf.ts'
+import { filterOf } from '../capture/live/bpf.ts'
 import { openCap } from '../capture/live/cap-source.ts'
 import type { LaneEnd, LiveRecords } from '../capture/live/live-records.ts'
 import { inNetworkNamespace } from '../capture/live/network-namespace.ts'
@@ -200,8 +200,7 @@ export class LivePoints {
         bufferBytes,
         enter: (open) => inNetworkNamespace(netns, open),
       })
-    const filter = (linkType: number) =>
-      bpf === undefined ? acceptAll(snapLenBytes) : compileBpf(bpf, linkType, snapLenBytes)
+    const filter = filterOf(bpf, snapLenBytes)
     return this.#ringOf(openRingSocket({ netns, interfaceName, filter, bufferBytes, promiscuous }), place)
   }
 

@@ -6,7 +6,7 @@
 
 import { closeSync, readFileSync } from 'node:fs'
 import { Socket } from 'node:net'
-import { acceptAll, compileBpf } from '../capture/live/bpf.ts'
+import { filterOf } from '../capture/live/bpf.ts'
 import { sendDescriptor } from '../capture/live/descriptor-passing.ts'
 import type { CapturePlace } from '../capture/live/place.ts'
 import { openRingSocket } from '../capture/live/ring-socket.ts'
@@ -41,8 +41,7 @@ function readTask(): HelperTask {
 }
 
 function handOver(place: CapturePlace): void {
-  const filter = (linkType: number) =>
-    bpf === null ? acceptAll(snapLenBytes) : compileBpf(bpf, linkType, snapLenBytes)
+  const filter = filterOf(bpf ?? undefined, snapLenBytes)
   const { netns, interfaceName } = place
   const { fd, ...socket } = openRingSocket({ netns, interfaceName, filter, bufferBytes, promiscuous })
   try {

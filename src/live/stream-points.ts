@@ -5,6 +5,7 @@ import { splitCommandLine } from '../capture/live/command-line.ts'
 import type { LiveRecords } from '../capture/live/live-records.ts'
 import { StreamedCapture } from '../capture/live/program-source.ts'
 import { HoptraceError } from '../errors.ts'
+import { POINT_NAME } from '../topology/explicit-points.ts'
 
 const PROGRAM = 'exec:'
 
@@ -28,7 +29,7 @@ export function isStream(text: string): boolean {
 export function streamPoint(text: string): StreamPoint {
   const equals = text.indexOf('=')
   const name = text.slice(0, Math.max(0, equals))
-  if (!/^[\w.:-]{1,60}$/.test(name))
+  if (!POINT_NAME.test(name))
     throw new HoptraceError(
       '--point: give NAME=exec:PROGRAM … with a name of letters, digits, dots and dashes',
     )

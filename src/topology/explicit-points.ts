@@ -5,7 +5,8 @@ import { displayText } from '../capture/display-text.ts'
 import type { CapturePlace } from '../capture/live/place.ts'
 import { HoptraceError } from '../errors.ts'
 
-const NAME = /^[\w.:-]{1,60}$/
+/** What a point may be called on the command line. */
+export const POINT_NAME = /^[\w.:-]{1,60}$/
 const INTERFACE = /^[^\s/:]{1,15}$/
 
 /** Throws a `HoptraceError` that shows the form, where `text` does not have it. Does not look whether the place exists. */
@@ -20,7 +21,7 @@ export function parsePoint(text: string): CapturePlace {
     new HoptraceError(
       `--point ${displayText(text)}: ${what}: give NAME=INTERFACE or NAME=NETNS:INTERFACE, with NETNS a name of ip netns, a path or a process number`,
     )
-  if (!NAME.test(name)) throw wrong('a point needs a name of letters, digits, dots and dashes')
+  if (!POINT_NAME.test(name)) throw wrong('a point needs a name of letters, digits, dots and dashes')
   if (!INTERFACE.test(interfaceName) || interfaceName === '.' || interfaceName === '..')
     throw wrong('there is no name of an interface')
   if (namespace !== null && (namespace === '' || namespace.includes('\0')))

@@ -131,3 +131,12 @@ function firstOf<T>(names: readonly string[], open: (name: string) => T): T | nu
   }
   return null
 }
+
+/** The filter for an interface of whatever link type: the expression, or all frames where there is none. */
+export function filterOf(
+  expression: string | undefined,
+  snapLenBytes: number,
+): (linkType: number) => BpfProgram {
+  return (linkType) =>
+    expression === undefined ? acceptAll(snapLenBytes) : compileBpf(expression, linkType, snapLenBytes)
+}

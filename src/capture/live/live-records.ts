@@ -1,7 +1,6 @@
 /** Live records: the frames of all running captures in one order of time, held back until no earlier one can come. */
 
-import type { InputFailure } from '../inputs.ts'
-import { FilePoints, MAX_POINTS, NO_POINT, PointList } from '../points.ts'
+import { FilePoints, NO_POINT, PointList, tooManyPoints } from '../points.ts'
 import type { CaptureDamage, CaptureInterface } from '../reader.ts'
 import { CaptureRecord, Epoch, type Gap, type Point, type PointIndex } from '../record.ts'
 import { Tournament } from '../tournament.ts'
@@ -56,7 +55,6 @@ export class LiveRecords {
   readonly names = new Map<string, string>()
   readonly warnings: string[] = []
   readonly damages: CaptureDamage[] = []
-  readonly failures: InputFailure[] = []
   record: CaptureRecord = new CaptureRecord()
   point: PointIndex = NO_POINT
   done = false
@@ -247,10 +245,7 @@ export class LiveRecords {
     if (!isDrained && sinceStopNs < STOP_PATIENCE_NS) return
     this.#readDrops()
     for (const point of this.points) point.ended = true
-    if (this.#unassigned > 0)
-      this.warnings.push(
-        `more than ${MAX_POINTS} points: the ${this.#unassigned} records of the others were left out`,
-      )
+    if (this.#unassigned > 0) this.warnings.push(tooManyPoints(this.#unassigned))
     this.done = true
   }
 
