@@ -1,6 +1,7 @@
 /** The matcher: decides which journey in the window a sighting belongs to, and which flows thereby turn out to be one. */
 
 import { type Headers, TcpFlag } from '../decode/headers.ts'
+import type { AddressTable } from './addresses.ts'
 import type { EncapsulationTable } from './encapsulations.ts'
 import type { DirectionIndex, FlowTable } from './flows.ts'
 import { type Identity, Protocol } from './identity.ts'
@@ -46,6 +47,7 @@ export type Match = (typeof Match)[keyof typeof Match]
 
 /** The tables that the matcher reads and writes. */
 export interface Tables {
+  readonly addresses: AddressTable
   readonly legs: LegTable
   readonly encapsulations: EncapsulationTable
   readonly flows: FlowTable
@@ -55,6 +57,7 @@ export interface Tables {
 export class Matcher {
   /** The journey that `match` found; valid until its next call. */
   slot: JourneySlot = -1
+  readonly #addresses: AddressTable
   readonly #legs: LegTable
   readonly #encapsulations: EncapsulationTable
   readonly #flows: FlowTable
@@ -67,7 +70,12 @@ export class Matcher {
   #isInTwoNetworks = false
   readonly #candidates = new Int32Array(MAX_CANDIDATES)
 
-  constructor({ legs, encapsulations, flows, window }: Tables, identity: Identity, windowNs: number) {
+  constructor(
+    { addresses, legs, encapsulations, flows, window }: Tables,
+    identity: Identity,
+    windowNs: number,
+  ) {
+    this.#addresses = addresses
     this.#legs = legs
     this.#encapsulations = encapsulations
     this.#flows = flows
@@ -100,6 +108,7 @@ export class Matcher {
       if (Math.abs(timeNs - firstNs[slot]!) > this.#windowNs) continue
       const theirs = this.#flows.find(journeyDirection[slot]!)
       if (theirs === (direction ^ 1) || this.#hasOtherTimestamp(headers, slot)) continue
+      if (this.#addresses.hasTwoFamilies && this.#hasOtherId(headers, slot)) continue
       const here = pointsSeen[slot]! & bit ? this.#seenAt(slot, leg) : -1
       if (here >= 0 && this.#window.leg[here] === leg) {
         const again = this.#isSeenAgain(headers, here, timeNs)
@@ -213,6 +222,19 @@ export class Matcher {
     )
   }
 
+  /** IPv4 Identifications are compared here where they take no part in the identity (`AddressTable.isInTwoFamilies`). */
+  #hasOtherId(headers: Headers, slot: JourneySlot): boolean {
+    return headers.ipVersion === 4 && headers.ipId !== this.#window.ipId[slot] && this.wasSeenAsIpv4(slot)
+  }
+
+  /** Was the packet seen as an IPv4 packet so far, so that its Identification is known? */
+  wasSeenAsIpv4(slot: JourneySlot): boolean {
+    const { firstSighting, nextSighting, leg } = this.#window
+    for (let s = firstSighting[slot]!; s >= 0; s = nextSighting[s]!)
+      if (this.#addresses.version(this.#legs.source[leg[s]!]!) === 4) return true
+    return false
+  }
+
   /** A packet of equal identity on the same leg: the same one again, or one that was sent again? */
   #isSeenAgain(headers: Headers, sighting: SightingIndex, timeNs: number): Match {
     const gapNs = timeNs - this.#window.timeNs[sighting]!
@@ -243,10 +265,10 @@ export class Matcher {
     const legs = this.#legs
     if (!this.#flows.fitTogether(direction, theirs)) return -1
     const point = legs.point[leg]!
-    let score = 0
+    let score = -1
     let visits = 0
     for (let other = this.#flows.firstLeg[theirs]!; other >= 0; other = legs.sibling[other]!) {
-      score = Math.max(score, legs.sameEndpoints(leg, other))
+      score = Math.max(score, this.#sameEndpoints(leg, other))
       if (legs.point[other] !== point) continue
       if (here >= 0) {
         if (++visits >= MAX_VISITS) return -1
@@ -257,6 +279,7 @@ export class Matcher {
       if (headers.protocol === Protocol.Tcp || headers.ipId === 0) return -1
       if (timeNs - legs.lastNs[other]! < MAPPING_NS) return -1
     }
+    if (score < 0) return -1
     if (here >= 0) {
       // Past the same point again with another tuple (hairpin): a router in between took one from the TTL. Only where a
       // point sees all interfaces can it come by before that, too.
@@ -274,6 +297,22 @@ export class Matcher {
       return -1
     }
     return score
+  }
+
+  /**
+   * How many of the addresses and ports of two legs are the same: 0–4, or -1 where one has IPv4, the other one IPv6, and
+   * neither address of the one is inside of one of the other.
+   */
+  #sameEndpoints(leg: LegIndex, other: LegIndex): number {
+    const legs = this.#legs
+    const addresses = this.#addresses
+    const same = legs.sameEndpoints(leg, other)
+    if (addresses.version(legs.source[leg]!) === addresses.version(legs.source[other]!)) return same
+    if (!addresses.hasTwoFamilies) return -1
+    const translated =
+      (addresses.isSameInOtherFamily(legs.source[leg]!, legs.source[other]!) ? 1 : 0) +
+      (addresses.isSameInOtherFamily(legs.destination[leg]!, legs.destination[other]!) ? 1 : 0)
+    return translated === 0 ? -1 : same + translated
   }
 
   /** Is one of two legs at a point inside of tunnels that the other is not in: did the packet enter or leave them there? */
