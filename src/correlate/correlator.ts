@@ -128,7 +128,7 @@ export class Correlator {
       case Match.Sighting: {
         const slot = this.#matcher.slot
         this.#noteDelay(leg, timeNs - this.window.firstNs[slot]!)
-        if (this.addresses.hasTwoFamilies) this.#noteId(slot, headers)
+        if (this.addresses.hasTwoFamilies && headers.ipVersion === 4) this.window.ipId[slot] = headers.ipId
         this.window.see(slot, point, leg, record.frame, timeNs, headers.ttl, length)
         if (headers.moreFragments || this.window.flags[slot]! & JourneyFlag.Recut)
           this.#noteFragments(slot, point, encapsulation, leg, headers)
@@ -168,11 +168,6 @@ export class Correlator {
     return addresses.isInTwoFamilies(legs.source[leg]!) || addresses.isInTwoFamilies(legs.destination[leg]!)
   }
 
-  /** The Identification of a packet that was seen only as an IPv6 packet so far. */
-  #noteId(slot: JourneySlot, headers: Headers): void {
-    if (headers.ipVersion === 4 && !this.#matcher.wasSeenAsIpv4(slot)) this.window.ipId[slot] = headers.ipId
-  }
-
   /** Takes the Identification out of the identities of what this address sends and gets: it may be found again as IPv6. */
   #forgetIds(ipv4: AddressIndex): void {
     const { window, legs } = this
@@ -183,6 +178,7 @@ export class Correlator {
       const leg = window.leg[window.firstSighting[slot]!]!
       const [source, destination] = [legs.source[leg]!, legs.destination[leg]!]
       if (source !== ipv4 && destination !== ipv4) continue
+      if (!Identity.hasIpId(legs.protocol[leg]!)) continue
       // The other address may have been known to have two families before.
       if (this.addresses.isInTwoFamilies(source === ipv4 ? destination : source)) continue
       window.keyLow[slot]! ^= Identity.lowOfId(window.ipId[slot]!)

@@ -15,7 +15,8 @@ const STABLE_FLAGS = ~(TcpFlag.Ece | TcpFlag.Cwr) & 0xff
 
 /**
  * The NAT-neutral identity of a packet. Addresses, ports, ICMP echo ids, TTL, DSCP/ECN and checksums are left out, as
- * routers and NAT change them. The IPv4 Identification takes part: it survives both, and a retransmission has another one.
+ * routers and NAT change them. The IPv4 Identification takes part, but not of TCP: it survives both, and what is sent again
+ * has another one.
  * TCP timestamps do not, as a snaplen may have cut them off: the matcher compares them where both packets have them.
  * Call `of()` and read the fields; they are valid until the next call.
  */
@@ -38,6 +39,11 @@ export class Identity {
     if (snapLenBytes > 0 && snapLenBytes < AMPLE_SNAPLEN) this.bodyBytes = 0
   }
 
+  /** Does the IPv4 Identification take part at all? Of TCP the matcher compares it, as enough else speaks for a segment. */
+  static hasIpId(protocol: number): boolean {
+    return protocol !== Protocol.Tcp
+  }
+
   /** What the IPv4 Identification contributes to `low`; put in and taken out by exclusive or. */
   static lowOfId(ipId: number): number {
     return Math.imul(ipId, 0x9e3779b1)
@@ -53,7 +59,8 @@ export class Identity {
    * (`isInTwoFamilies`) the IPv4 Identification takes no part: IPv6 has none, and the translator makes one up.
    */
   of(headers: Headers, isInTwoFamilies = false): void {
-    const id = headers.ipVersion === 4 && !isInTwoFamilies ? headers.ipId : 0
+    const id =
+      Identity.hasIpId(headers.protocol) && headers.ipVersion === 4 && !isInTwoFamilies ? headers.ipId : 0
     const protocol = headers.protocol === Protocol.Icmpv6 ? Protocol.Icmp : headers.protocol
     let a = mix(this.#seed, protocol)
     let b = mix(~this.#seed, this.#lengthOf(headers))

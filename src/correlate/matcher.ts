@@ -89,12 +89,13 @@ export class Matcher {
    * journey where they were not known to be one.
    */
   match(leg: LegIndex, headers: Headers, timeNs: number): Match {
-    const { keyLow, keyHigh, direction: journeyDirection, firstNs, pointsSeen } = this.#window
+    const { keyLow, keyHigh, direction: journeyDirection, firstNs, pointsSeen, ipId } = this.#window
     const bit = pointBit(this.#legs.point[leg]!)
     const { low, high } = this.#identity
     const direction = this.#flows.find(this.#legs.direction[leg]!)
     this.slot = -1
     let known = 0
+    let renumbered: JourneySlot = -1
     let best: JourneySlot = -1
     let bestRank = -1
     let tied = false
@@ -108,18 +109,22 @@ export class Matcher {
       if (Math.abs(timeNs - firstNs[slot]!) > this.#windowNs) continue
       const theirs = this.#flows.find(journeyDirection[slot]!)
       if (theirs === (direction ^ 1) || this.#hasOtherTimestamp(headers, slot)) continue
-      if (this.#addresses.hasTwoFamilies && this.#hasOtherId(headers, slot)) continue
+      const isRenumbered = headers.ipId !== ipId[slot] && this.#hasOtherId(headers, slot)
+      if (isRenumbered && !this.#mayBeRenumbered(leg, headers, slot)) continue
       const here = pointsSeen[slot]! & bit ? this.#seenAt(slot, leg) : -1
       if (here >= 0 && this.#window.leg[here] === leg) {
+        if (isRenumbered) continue
         const again = this.#isSeenAgain(headers, here, timeNs)
         if (again === Match.None) continue
         this.slot = slot
         return again
       }
       if (theirs === direction) {
-        this.#candidates[known++] = slot
+        if (isRenumbered) renumbered = slot
+        else this.#candidates[known++] = slot
         continue
       }
+      if (isRenumbered && (headers.tcpFlags & TcpFlag.Syn) === 0) continue
       const kin = this.#legs.variant[leg]! > 1 ? this.#tunnelKin(slot, leg, headers) : 0
       if (kin < 0 || known > 0 || linked >= MAX_LINKS) continue
       linked++
@@ -135,6 +140,11 @@ export class Matcher {
     if (known > 0) {
       this.slot = known === 1 ? this.#candidates[0]! : this.#chooseTwin(known, leg, timeNs)
       if (this.#isInTwoNetworks) this.#doubtOutside(this.slot, headers)
+      if (headers.ipId !== 0 && headers.ipId === ipId[this.slot]) this.#legs.keepsIpId[leg] = 1
+      return Match.Sighting
+    }
+    if (renumbered >= 0) {
+      this.slot = renumbered
       return Match.Sighting
     }
     if (tied) {
@@ -163,6 +173,7 @@ export class Matcher {
     const direction = this.#flows.find(this.#legs.direction[leg]!)
     const length = headers.payloadLenBytes
     let matched = 0
+    let covered = 0
     let looked = 0
     let slot = window.slotOf(this.#flows.lastJourney[direction]!)
     for (; slot >= 0 && ++looked <= MAX_RECUT_CANDIDATES; slot = window.slotOf(window.previous[slot]!)) {
@@ -172,12 +183,14 @@ export class Matcher {
       const overlap = Math.min(offset + length, theirLength) - Math.max(offset, 0)
       if (overlap <= 0 || (offset === 0 && length === theirLength)) continue
       if (this.#hasOtherTimestamp(headers, slot)) continue
-      if (!this.#isPieceById(headers, slot)) continue
+      if (!this.#isPieceById(headers, slot) && !this.#mayBeRenumbered(leg, headers, slot)) continue
       if (this.#coveredAt(slot, this.#legs.point[leg]!) + overlap > theirLength) continue
       window.see(slot, this.#legs.point[leg]!, leg, frame, timeNs, headers.ttl, overlap)
       window.flags[slot]! |= JourneyFlag.Recut
       this.slot = slot
       matched++
+      covered += overlap
+      if (covered >= length) break
     }
     if (matched > 0) this.#flows.recut[direction] = 1
     return matched
@@ -222,17 +235,27 @@ export class Matcher {
     )
   }
 
-  /** IPv4 Identifications are compared here where they take no part in the identity (`AddressTable.isInTwoFamilies`). */
+  /**
+   * Of two packets of equal identity with different IPv4 Identifications, where these take no part in the identity: does
+   * that make them two? A packet that was last seen as an IPv6 packet may have any.
+   */
   #hasOtherId(headers: Headers, slot: JourneySlot): boolean {
-    return headers.ipVersion === 4 && headers.ipId !== this.#window.ipId[slot] && this.wasSeenAsIpv4(slot)
+    if (headers.ipVersion !== 4) return false
+    const last = this.#window.leg[this.#window.lastSighting[slot]!]!
+    return this.#addresses.version(this.#legs.source[last]!) === 4
   }
 
-  /** Was the packet seen as an IPv4 packet so far, so that its Identification is known? */
-  wasSeenAsIpv4(slot: JourneySlot): boolean {
-    const { firstSighting, nextSighting, leg } = this.#window
-    for (let s = firstSighting[slot]!; s >= 0; s = nextSighting[s]!)
-      if (this.#addresses.version(this.#legs.source[leg[s]!]!) === 4) return true
-    return false
+  /**
+   * May a router have given the segment another Identification, as translators to IPv6 and back do, and some firewalls?
+   * Equal TCP timestamps say so, as long as this leg has never shown a packet with the Identification of its sender.
+   */
+  #mayBeRenumbered(leg: LegIndex, headers: Headers, slot: JourneySlot): boolean {
+    return (
+      headers.protocol === Protocol.Tcp &&
+      headers.tcpHasTimestamps &&
+      headers.tcpTsVal === this.#window.tsVal[slot] &&
+      this.#legs.keepsIpId[leg] === 0
+    )
   }
 
   /** A packet of equal identity on the same leg: the same one again, or one that was sent again? */

@@ -20,6 +20,7 @@ export const SEVERITY = {
   'checksum-offload': 'info',
   'port-remapped': 'info',
   hairpin: 'info',
+  'family-translated': 'info',
   'proxy-splice': 'info',
   encapsulated: 'info',
   'segmentation-differs': 'info',

@@ -18,6 +18,7 @@ export function flowFindings(flow: JoinedFlow, endNs: bigint): Finding[] {
     ...ambiguous(flow),
     ...portRemapped(flow),
     ...hairpin(flow),
+    ...familyTranslated(flow),
     ...proxied(flow),
     ...segmentation(flow),
   ]
@@ -183,6 +184,21 @@ function portRemapped(flow: JoinedFlow): Finding[] {
 function hairpin({ id, passedTwice }: JoinedFlow): Finding[] {
   if (passedTwice.length === 0) return []
   return [finding('hairpin', id, `the packets pass ${passedTwice.join(', ')} twice`, { points: passedTwice })]
+}
+
+function familyTranslated({ id, translations }: JoinedFlow): Finding[] {
+  const family = ({ ip }: Endpoint) => (ip.includes(':') ? 'IPv6' : 'IPv4')
+  const changes = translations.filter(({ kind, from, to }) => kind === 'snat' && family(from) !== family(to))
+  if (changes.length === 0) return []
+  const told = changes.map(
+    ({ from, to, between: [a, b] }) =>
+      `${family(from)} becomes ${family(to)} ${a === b ? `at ${a}` : `between ${a} and ${b}`}`,
+  )
+  return [
+    finding('family-translated', id, `${told.join(', ')}: translated between the families (NAT64, 464XLAT)`, {
+      between: changes.map(({ between }) => between),
+    }),
+  ]
 }
 
 /** Told of the client's half, once for each pair. */
