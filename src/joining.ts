@@ -83,7 +83,7 @@ export class Joining {
       if (!records.advance()) return false
       const { record, point } = records
       decodeFrame(record.bytes, record.start, record.end, record.linkType, record.originalLenBytes, headers)
-      observations.note(point, record.frame, headers, record.flags)
+      observations.note(point, record, headers)
       const packet = correlator.add(point, record, headers)
       if (writer !== null) writer.add(point, record, packet)
     }

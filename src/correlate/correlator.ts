@@ -156,7 +156,7 @@ export class Correlator {
       if (this.#matcher.matchPieces(leg, headers, record.frame, timeNs) > 0)
         return this.window.serial[this.#matcher.slot]!
     }
-    const slot = this.#begin(direction, headers, point, timeNs)
+    const slot = this.#begin(direction, headers, point, record.frame, timeNs)
     if (matched === Match.Undecided) this.window.flags[slot]! |= JourneyFlag.Ambiguous
     this.window.see(slot, point, leg, record.frame, timeNs, headers.ttl, length)
     if (headers.moreFragments) this.#noteFragments(slot, point, encapsulation, leg, headers)
@@ -291,7 +291,13 @@ export class Correlator {
     )
   }
 
-  #begin(direction: DirectionIndex, headers: Headers, point: PointIndex, timeNs: number): JourneySlot {
+  #begin(
+    direction: DirectionIndex,
+    headers: Headers,
+    point: PointIndex,
+    frame: number,
+    timeNs: number,
+  ): JourneySlot {
     const { window, flows } = this
     const slot = window.open(this.#identity.low, this.#identity.high, timeNs)
     window.direction[slot] = direction
@@ -302,8 +308,10 @@ export class Correlator {
     flows.lastJourney[direction] = window.serial[slot]!
     if (timeNs < flows.firstNs[direction]!) flows.firstNs[direction] = timeNs
     if (timeNs > flows.lastNs[direction]!) flows.lastNs[direction] = timeNs
-    if (headers.protocol === Protocol.Tcp) this.#beginTcp(slot, direction, headers, point, timeNs)
-    else {
+    if (headers.protocol === Protocol.Tcp) {
+      this.#beginTcp(slot, direction, headers, point, timeNs)
+      flows.signs.note(direction, headers, point, frame)
+    } else {
       window.tcpFlags[slot] = 0
       window.seq[slot] = Math.max(0, headers.icmpSeq)
       if (headers.protocol === Protocol.Icmp || headers.protocol === Protocol.Icmpv6) {
@@ -351,6 +359,7 @@ export class Correlator {
       ) {
         window.flags[slot]! |= JourneyFlag.Retransmission
         flows.retransmissions[direction]!++
+        flows.signs.noteResent(direction, headers, (seqEnd) => flows.isAcked(direction, seqEnd))
         this.#markResent(slot, headers.tcpSeq, sequenceLength(headers))
       }
     }
