@@ -97,10 +97,10 @@ export class Joining {
   }
 
   /**
-   * The report about these flows. `warnings` are what was noted before there were records, `receipts` what the kernel
-   * counted meanwhile.
+   * The report about these flows. `warnings` are what was noted before there were records, `receipts` what the
+   * kernels counted meanwhile.
    */
-  report(joined: JoinedFlows, warnings: readonly string[] = [], receipts: Receipts | null = null): Report {
+  report(joined: JoinedFlows, warnings: readonly string[] = [], receipts: readonly Receipts[] = []): Report {
     const records = this.#records
     const { correlator } = this
     const { points, epoch, damages } = records

@@ -20,15 +20,15 @@ export interface Evidence {
   flows: readonly JoinedFlow[]
   observations: Observations
   damages: readonly CaptureDamage[]
-  /** What the kernel counted meanwhile; null where the capture does not say. */
-  receipts: Receipts | null
+  /** What the kernels counted meanwhile; none where the captures do not say. */
+  receipts: readonly Receipts[]
   /** Time of the last record of all, ns since 1970. */
   endNs: bigint
 }
 
 export function diagnose(evidence: Evidence): Finding[] {
   const { flows, points, observations, receipts } = evidence
-  const reader = receipts && new ReceiptReader(receipts)
+  const reader = receipts.length > 0 ? new ReceiptReader(receipts) : null
   const floods = synFloods(flows)
   const flooded = new Set(floods.flatMap((flood) => flood.flows))
   const findings = [

@@ -18,10 +18,15 @@ export interface CountedRule {
 }
 
 export class ReceiptReader {
-  readonly receipts: Receipts
+  /** Of all hosts that were captured on. */
+  readonly receipts: Pick<Receipts, 'namespaces' | 'drops' | 'notRead'>
 
-  constructor(receipts: Receipts) {
-    this.receipts = receipts
+  constructor(all: readonly Receipts[]) {
+    this.receipts = {
+      namespaces: all.flatMap(({ namespaces }) => namespaces),
+      drops: all.flatMap(({ drops }) => drops),
+      notRead: all.flatMap(({ notRead }) => notRead),
+    }
   }
 
   /** The namespace in which a point is captured. */
