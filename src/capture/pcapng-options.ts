@@ -1,6 +1,6 @@
 /** pcapng options and name records: what stands behind the fixed fields of a block, read without trusting a length. */
 
-import { SocketAddress } from 'node:net'
+import { addressText } from './address-bytes.ts'
 import type { ByteWindow } from './byte-window.ts'
 import { displayText } from './display-text.ts'
 import type { Epoch, Gap } from './record.ts'
@@ -147,10 +147,4 @@ function text(bytes: Uint8Array, start: number, end: number): string | null {
   const zero = bytes.subarray(start, end).indexOf(0)
   const whole = utf8.decode(bytes.subarray(start, zero < 0 ? end : start + zero))
   return whole === '' ? null : displayText(whole)
-}
-
-function addressText(bytes: Uint8Array): string {
-  if (bytes.length === 4) return bytes.join('.')
-  const groups = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i] << 8) | bytes[2 * i + 1]).toString(16))
-  return new SocketAddress({ address: groups.join(':'), family: 'ipv6' }).address
 }

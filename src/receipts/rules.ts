@@ -1,0 +1,160 @@
+/** Rules with their counters, before and after: light enough for hosts that have a hundred thousand of them. */
+
+import { parseNftables } from '../topology/nftables.ts'
+import type { RuleReceipt } from './model.ts'
+
+/** A rule as it stands at one moment. */
+export type CountedRule = Omit<RuleReceipt, 'change' | 'packets' | 'bytes' | 'target' | 'to'> & {
+  readonly packets: number | null
+  readonly bytes: number | null
+  /** Only of nft; of iptables it is in the text. */
+  readonly target?: string | null
+}
+
+/** By identity: of nft its handle, of iptables what it says and the how manieth that says so. */
+export type RuleCounts = Map<string, CountedRule>
+
+/** They decide about packets or rewrite them: told even where they did not move. */
+const TELLING = new Set('DROP REJECT MASQUERADE SNAT DNAT REDIRECT NETMAP SYNPROXY TPROXY'.split(' '))
+const MAX_MOVED = 1000
+const MAX_STILL = 200
+
+/** Adds what `iptables-save -c` printed; returns the tables that it told. */
+export function countIptables(
+  text: string,
+  family: 'ip' | 'ip6',
+  backend: 'iptables' | 'iptables-legacy',
+  counts: RuleCounts,
+): string[] {
+  const tables: string[] = []
+  const numbers = new Map<string, number>()
+  let table = ''
+  for (const line of text.split('\n')) {
+    if (line.startsWith('*')) {
+      table = line.slice(1).trim()
+      tables.push(table)
+      numbers.clear()
+      continue
+    }
+    const policy = /^:(\S+) ([A-Z]+)(?: \[(\d+):(\d+)\])?/.exec(line)
+    const match = policy ?? /^(?:\[(\d+):(\d+)\] )?-A (\S+) ?(.*)$/.exec(line)
+    if (match === null) continue
+    if (policy) {
+      const [, chain = '', verdict = '', packets, bytes] = policy
+      const place = { backend, family, table, chain, number: null, handle: null, text: `policy ${verdict}` }
+      addRule(counts, { ...place, ...numbersOf(packets, bytes) })
+      continue
+    }
+    const [, packets, bytes, chain = '', said = ''] = match
+    const number = (numbers.get(chain) ?? 0) + 1
+    numbers.set(chain, number)
+    const place = { backend, family, table, chain, number, handle: null, text: said }
+    addRule(counts, { ...place, ...numbersOf(packets, bytes) })
+  }
+  return tables
+}
+
+/** Adds what `nft -j list ruleset` printed, but for the tables that iptables tells; false where it is no JSON. */
+export function countNftables(
+  json: string,
+  isTold: (family: string, table: string) => boolean,
+  counts: RuleCounts,
+): boolean {
+  const read = parseNftables(json, 'host', (family, table) => !isTold(family, table))
+  if (read === null) return false
+  const numbers = new Map<string, number>()
+  for (const { rule, handle } of read.rules) {
+    const { family, table, chain, text, target, packets, bytes } = rule
+    const isPolicy = handle === null && text.startsWith('policy ')
+    const key = `${family} ${table} ${chain}`
+    const number = isPolicy ? null : (numbers.get(key) ?? 0) + 1
+    if (number !== null) numbers.set(key, number)
+    addRule(counts, {
+      ...{ backend: 'nft', family, table, chain, number, handle, text, target, packets, bytes },
+    })
+  }
+  return true
+}
+
+/**
+ * What became of the rules: those that moved, came and went, and those that tell. `omitted` counts what would have been
+ * told if there were not so much of it. `preferred`: addresses whose rules go first.
+ */
+export function compareRules(
+  before: RuleCounts,
+  after: RuleCounts,
+  preferred: readonly string[],
+): { rules: RuleReceipt[]; omitted: number } {
+  const moved: RuleReceipt[] = []
+  const still: RuleReceipt[] = []
+  for (const [key, rule] of after) {
+    const earlier = before.get(key)
+    const change = earlier === undefined ? 'appeared' : earlier.packets === rule.packets ? 'same' : 'counted'
+    const receipt = receiptOf(rule, change, earlier ?? null, rule)
+    if (change !== 'same') moved.push(receipt)
+    else if (tells(receipt)) still.push(receipt)
+  }
+  for (const [key, rule] of before) if (!after.has(key)) moved.push(receiptOf(rule, 'vanished', rule, null))
+  const concerns = ({ text }: RuleReceipt) => preferred.some((address) => text.includes(address))
+  const first =
+    still.length > MAX_STILL ? [...still.filter(concerns), ...still.filter((one) => !concerns(one))] : still
+  return {
+    rules: [...moved.slice(0, MAX_MOVED), ...first.slice(0, MAX_STILL)],
+    omitted: Math.max(0, moved.length - MAX_MOVED) + Math.max(0, still.length - MAX_STILL),
+  }
+}
+
+function tells({ target, chain, text, number }: RuleReceipt): boolean {
+  if (number === null) return text !== 'policy ACCEPT'
+  return chain === 'DOCKER-USER' || TELLING.has(target ?? '')
+}
+
+function receiptOf(
+  rule: CountedRule,
+  change: RuleReceipt['change'],
+  before: CountedRule | null,
+  after: CountedRule | null,
+): RuleReceipt {
+  const { backend, family, table, chain, number, handle, text } = rule
+  return {
+    ...{ backend, family, table, chain, number, handle, text: text.slice(0, MAX_TEXT) },
+    ...(rule.target === undefined ? iptablesTarget(text) : { target: rule.target, to: nftTo(text) }),
+    change,
+    packets: { before: before?.packets ?? null, after: after?.packets ?? null },
+    bytes: { before: before?.bytes ?? null, after: after?.bytes ?? null },
+  }
+}
+
+/** Longer rules are sets of thousands of addresses. */
+const MAX_TEXT = 1000
+
+/** What a rule does, and where to: not what its comment says, which stands in quotes. */
+function iptablesTarget(text: string): Pick<RuleReceipt, 'target' | 'to'> {
+  const policy = /^policy (\w+)$/.exec(text)
+  if (policy) return { target: policy[1]!, to: null }
+  const plain = text.replace(/"(?:[^"\\]|\\.)*"/g, '""')
+  return {
+    target: /(?:^| )-[jg] (\S+)/.exec(plain)?.[1] ?? null,
+    to: / --to(?:-destination|-source|-ports)? (\S+)/.exec(plain)?.[1] ?? null,
+  }
+}
+
+function nftTo(text: string): string | null {
+  return /\b(?:dnat|snat|redirect) to (\S+)/.exec(text)?.[1] ?? null
+}
+
+function addRule(counts: RuleCounts, rule: CountedRule): void {
+  const { backend, family, table, chain, handle, text } = rule
+  const base = `${backend} ${family} ${table} ${handle === null ? `${chain} ${text}` : handle}`
+  let key = base
+  // The same rule may stand there twice.
+  for (let i = 2; counts.has(key); i++) key = `${base}\n${i}`
+  counts.set(key, rule)
+}
+
+function numbersOf(packets: string | undefined, bytes: string | undefined) {
+  return {
+    packets: packets === undefined ? null : Number(packets),
+    bytes: bytes === undefined ? null : Number(bytes),
+  }
+}
