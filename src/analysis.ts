@@ -10,6 +10,8 @@ import { JourneyJournal } from './correlate/journal.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
 import { HoptraceError } from './errors.ts'
 import { Joining } from './joining.ts'
+import type { Receipts } from './receipts/model.ts'
+import { receiptComments, receiptsIn } from './receipts/receipts-text.ts'
 import type { JourneyReport } from './report/journey-lines.ts'
 import { journeyReports } from './report/journeys.ts'
 import type { Report } from './report/model.ts'
@@ -31,6 +33,8 @@ export interface AnalysisOptions {
 
 export interface Analysis {
   report: Report
+  /** What the kernel counted while these captures ran, as far as the files hold it; in the order of the inputs. */
+  receipts: Receipts[]
   /** Inputs that were named and could not be read, one line each; the report is about the others. */
   failures: string[]
   /** All journeys in the order of their first sightings, once; empty unless asked for. */
@@ -57,9 +61,13 @@ export async function analyze(args: readonly string[], options: AnalysisOptions 
       tunnelPorts: options.tunnelPorts,
       onJourney: journal ? (journey) => journal.append(journey) : undefined,
     })
+    let receipts: Receipts[] = []
     try {
       await joinAll(records, joining, options.onProgress)
-      await writer?.finish()
+      receipts = records
+        .receiptComments()
+        .flatMap(({ source, comments }) => receiptsIn(comments, source, warnings))
+      await writer?.finish(receipts.flatMap(receiptComments))
     } finally {
       writer?.close()
     }
@@ -67,6 +75,7 @@ export async function analyze(args: readonly string[], options: AnalysisOptions 
     const report = joining.report(joined, warnings)
     return {
       report,
+      receipts,
       failures: [...failures, ...records.failures].map((failure) => failure.message),
       *journeys() {
         try {

@@ -102,8 +102,8 @@ export class JoinedWriter {
     }
   }
 
-  /** Writes what is left, with the points' statistics. */
-  async finish(): Promise<void> {
+  /** Writes what is left, with the points' statistics and these comments on the capture as a whole. */
+  async finish(comments: readonly string[] = []): Promise<void> {
     try {
       this.#describe()
       // In each file of a series they count from the beginning of the capture (pcapng, section 4.6).
@@ -113,6 +113,8 @@ export class JoinedWriter {
           received: packets,
           ...(captureDrops === null ? {} : { dropped: captureDrops }),
         })
+      // Tools keep what is said of an interface, and drop blocks of unknown kinds or count them as frames.
+      if (comments.length > 0) this.#writer.addStatistics(0, { endNs: endOf(this.#about.points), comments })
       await this.#writer.close()
     } catch (error) {
       throw cannotWrite(this.#path, error)
@@ -155,10 +157,15 @@ export class JoinedWriter {
         this.#edgesWritten[index] = i + 1
         if (timeNs === Number.NEGATIVE_INFINITY) continue
         const comment = gapComment(i % 2 === 1, epoch.toUnixNs(timeNs))
-        this.#writer.addStatistics(index, { endNs: timeNs, comment })
+        this.#writer.addStatistics(index, { endNs: timeNs, comments: [comment] })
       }
     }
   }
+}
+
+/** When the last record was seen. */
+function endOf(points: readonly Point[]): number {
+  return points.reduce((last, { lastNs }) => (lastNs > last ? lastNs : last), 0)
 }
 
 /** Names with their addresses as bytes; what is no address is left out. */

@@ -148,3 +148,26 @@ function text(bytes: Uint8Array, start: number, end: number): string | null {
   const whole = utf8.decode(bytes.subarray(start, zero < 0 ? end : start + zero))
   return whole === '' ? null : displayText(whole)
 }
+
+/** What comments begin with that hold the kernel's receipts of a capture; they are on Interface Statistics Blocks. */
+export const RECEIPTS_COMMENT = 'hoptrace.receipts/'
+/** All such comments of a file together. */
+const MAX_RECEIPTS_CHARACTERS = 8 << 20
+const MAX_RECEIPT_COMMENTS = 1000
+
+/** Reads such comments into `comments`, as they are, up to a bound. */
+export function readReceiptComments(
+  window: ByteWindow,
+  start: number,
+  end: number,
+  littleEndian: boolean,
+  comments: string[],
+): void {
+  forEachOption(window.view, start, end, littleEndian, (code, at, length) => {
+    if (code !== 1 || length <= RECEIPTS_COMMENT.length || comments.length >= MAX_RECEIPT_COMMENTS) return
+    const bytes = Buffer.from(window.bytes.buffer, window.bytes.byteOffset + at, length)
+    if (bytes.toString('latin1', 0, RECEIPTS_COMMENT.length) !== RECEIPTS_COMMENT) return
+    const there = comments.reduce((sum, comment) => sum + comment.length, 0)
+    if (there + length <= MAX_RECEIPTS_CHARACTERS) comments.push(bytes.toString('latin1'))
+  })
+}
