@@ -11,6 +11,8 @@ import { RotatingFile, type Rotation } from '../capture/live/rotating-file.ts'
 import type { UdpTunnel } from '../decode/udp-tunnels.ts'
 import { HoptraceError } from '../errors.ts'
 import { LivePoints } from '../live/live-points.ts'
+import { ReceiptsHelper } from '../live/receipts-helper.ts'
+import { isStream } from '../live/stream-points.ts'
 import { analyzeLive, type LiveListener, recordLive } from '../live-analysis.ts'
 import { type FlowFilter, selectFlows } from '../report/filter.ts'
 import { renderJsonChunks } from '../report/json.ts'
@@ -38,6 +40,7 @@ interface CaptureFlags {
   count?: number
   write?: string
   join: boolean
+  receipts: boolean
   rotate?: { bytes?: number; everyMs?: number }
   ringSize?: number
   json?: boolean
@@ -85,6 +88,7 @@ export function captureCommand(): Command {
     .option('--bpf <expr>', 'capture only frames that match as they are at each point (pcap-filter)')
     .option('-w, --write <file>', 'write all frames into one pcapng, a point an interface')
     .option('--no-join', 'with -w: only write, at the least cost; hoptrace analyze joins it later')
+    .option('--no-receipts', 'do not read what the kernel counts meanwhile: rules, conntrack, drops')
     .option('--rotate <size|time>', 'begin a new file at this size or age: 100MB, 10min', rotation)
     .option('--ring-size <files>', 'with --rotate: keep only the newest files', count)
     .option('--duration <time>', 'end after this time: 30s, 10min', timeSpan)
@@ -119,6 +123,7 @@ async function run(flags: CaptureFlags): Promise<void> {
   // What is cut without anybody having asked for it, as nobody will see it, is not worth a word.
   const records = new LiveRecords(flags.snaplen !== undefined || flags.write !== undefined)
   let watch: Watch | null = null
+  const receipts = wantsReceipts(flags) ? new ReceiptsHelper() : null
   const points = await LivePoints.open(
     {
       containers: flags.container ?? [],
@@ -139,9 +144,11 @@ async function run(flags: CaptureFlags): Promise<void> {
       else complain(line)
     },
   )
+  const readReceipts = async () => (await receipts?.end()) ?? null
   let file: RotatingFile | null = null
   try {
     const user = sudoUser()
+    const receiptsBegun = begunReceipts(receipts, points)
     points.follow(user !== null)
     // Files are the user's from the beginning: root would write through any link, wherever that leads.
     if (user !== null) {
@@ -149,6 +156,7 @@ async function run(flags: CaptureFlags): Promise<void> {
       if (flags.rotate) requireFolderOf(user, flags.write!)
     }
     file = await openFile(flags, records, points)
+    await receiptsBegun
     await points.begin()
     letOthersGoFirst()
     records.onGap = () => file?.noteGaps()
@@ -161,7 +169,7 @@ async function run(flags: CaptureFlags): Promise<void> {
       onCount: () => records.stop(),
     }
     if (!flags.join && file !== null) {
-      const error = await recordLive(records, file)
+      const error = await recordLive(records, file, readReceipts)
       points.close()
       reportFileError(error)
       complain(framesText(records))
@@ -175,6 +183,7 @@ async function run(flags: CaptureFlags): Promise<void> {
       file,
       listener,
       tunnelPorts: flags.decodeAs,
+      readReceipts,
       activePoints: () => points.active(),
       // Lines are counted where they are told.
       ...(flags.json || flags.watch ? { maxPackets: lineOptions.count } : {}),
@@ -198,9 +207,21 @@ async function run(flags: CaptureFlags): Promise<void> {
   } finally {
     watch?.close()
     points.close()
+    receipts?.close()
     file?.close()
     records.close()
   }
+}
+
+/** Not for programs and FIFOs alone: their packets are another host's. */
+function wantsReceipts({ receipts, container, pid, netns, point = [] }: CaptureFlags): boolean {
+  return receipts && (Boolean(container ?? pid ?? netns) || point.some((text) => !isStream(text)))
+}
+
+/** Tells the helper what to read: as long as we are root, it takes whatever we say. */
+async function begunReceipts(receipts: ReceiptsHelper | null, points: LivePoints): Promise<void> {
+  const task = points.receiptsTask()
+  if (task !== null) await receipts?.begin(task)
 }
 
 /** On a busy machine the traffic that is watched goes first: what waits meanwhile is in the rings. */

@@ -1,6 +1,7 @@
 /** Live points: the captures that a command asked for, opened, described, and followed when containers come and go. */
 
 import { closeSync, readFileSync } from 'node:fs'
+import { basename } from 'node:path'
 import { displayText } from '../capture/display-text.ts'
 import { filterOf } from '../capture/live/bpf.ts'
 import { openCap } from '../capture/live/cap-source.ts'
@@ -17,6 +18,7 @@ import { type Follower, PlaceFollower } from './follower.ts'
 import { Health } from './health.ts'
 import { PlaceFinder, type PlaceSelection } from './place-finder.ts'
 import { mayCaptureHere, requireCapturing } from './privileges.ts'
+import type { ReceiptsTask } from './receipts-helper.ts'
 import { RootHelper } from './root-helper.ts'
 import { isProgram, isStream, openStream, type StreamPoint, streamPoint } from './stream-points.ts'
 
@@ -127,6 +129,32 @@ export class LivePoints {
       ({ name, description }) => `${name} (${displayText(description, 100)})`,
     )
     return [...places, ...this.#streams.map(({ name, text }) => `${name} (${text})`)]
+  }
+
+  /** The namespaces of the host and of all places, for the receipts; null where only streams are captured. */
+  receiptsTask(): ReceiptsTask | null {
+    if (this.#places.size === 0) return null
+    const places = [...this.#places.values()]
+    const paths = new Set([null, ...places.map(({ netns }) => netns)])
+    return {
+      namespaces: [...paths].map((path) => {
+        const here = places.filter(({ netns }) => netns === path)
+        return {
+          name: this.#namespaceName(path),
+          path,
+          points: here.map(({ name }) => name),
+          interfaces: here.map(({ interfaceName }) => interfaceName),
+        }
+      }),
+      addresses: [...this.#finder.inside.values()].flatMap(({ addresses }) => addresses),
+    }
+  }
+
+  /** `host`, the container's name, `pid-123`, or that of `ip netns`. */
+  #namespaceName(path: string | null): string {
+    if (path === null) return 'host'
+    const pid = /^\/proc\/(\d+)\//.exec(path)?.[1]
+    return this.#finder.inside.get(path)?.name ?? (pid === undefined ? basename(path) : `pid-${pid}`)
   }
 
   /**
