@@ -124,6 +124,7 @@ async function run(flags: CaptureFlags): Promise<void> {
   const records = new LiveRecords(flags.snaplen !== undefined || flags.write !== undefined)
   let watch: Watch | null = null
   const receipts = wantsReceipts(flags) ? new ReceiptsHelper() : null
+  let receiptsBegun: Promise<void> | undefined
   const points = await LivePoints.open(
     {
       containers: flags.container ?? [],
@@ -143,12 +144,14 @@ async function run(flags: CaptureFlags): Promise<void> {
       if (watch) watch.message = line
       else complain(line)
     },
+    (task) => {
+      receiptsBegun = receipts?.begin(task)
+    },
   )
   const readReceipts = async () => (await receipts?.end()) ?? null
   let file: RotatingFile | null = null
   try {
     const user = sudoUser()
-    const receiptsBegun = begunReceipts(receipts, points)
     points.follow(user !== null)
     // Files are the user's from the beginning: root would write through any link, wherever that leads.
     if (user !== null) {
@@ -216,12 +219,6 @@ async function run(flags: CaptureFlags): Promise<void> {
 /** Not for programs and FIFOs alone: their packets are another host's. */
 function wantsReceipts({ receipts, container, pid, netns, point = [] }: CaptureFlags): boolean {
   return receipts && (Boolean(container ?? pid ?? netns) || point.some((text) => !isStream(text)))
-}
-
-/** Tells the helper what to read: as long as we are root, it takes whatever we say. */
-async function begunReceipts(receipts: ReceiptsHelper | null, points: LivePoints): Promise<void> {
-  const task = points.receiptsTask()
-  if (task !== null) await receipts?.begin(task)
 }
 
 /** On a busy machine the traffic that is watched goes first: what waits meanwhile is in the rings. */

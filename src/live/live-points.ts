@@ -59,18 +59,19 @@ export class LivePoints {
   #isClosed = false
 
   /**
-   * Finds all places and opens them. `note` is told what happens to points while the capture runs. Rejects with a
-   * `HoptraceError` where a point can't be captured: nothing is left open then.
+   * Finds all places and opens them. `note` is told what happens to points while the capture runs; `onPlaces` what is
+   * captured, before anything is opened. Rejects with a `HoptraceError` where a point can't be captured: nothing is left open then.
    */
   static async open(
     selection: LiveSelection,
     options: LiveSourceOptions,
     records: LiveRecords,
     note: (line: string) => void,
+    onPlaces: (task: ReceiptsTask) => void = () => {},
   ): Promise<LivePoints> {
     const points = new LivePoints(selection, options, records, note)
     try {
-      await points.#open()
+      await points.#open(onPlaces)
       return points
     } catch (error) {
       points.close()
@@ -131,10 +132,8 @@ export class LivePoints {
     return [...places, ...this.#streams.map(({ name, text }) => `${name} (${text})`)]
   }
 
-  /** The namespaces of the host and of all places, for the receipts; null where only streams are captured. */
-  receiptsTask(): ReceiptsTask | null {
-    if (this.#places.size === 0) return null
-    const places = [...this.#places.values()]
+  /** The namespaces of the host and of all places. */
+  #receiptsTask(places: readonly CapturePlace[]): ReceiptsTask {
     const paths = new Set([null, ...places.map(({ netns }) => netns)])
     return {
       namespaces: [...paths].map((path) => {
@@ -184,7 +183,7 @@ export class LivePoints {
     this.#follower?.close()
   }
 
-  async #open(): Promise<void> {
+  async #open(onPlaces: (task: ReceiptsTask) => void): Promise<void> {
     const { backend } = this.#options
     // Before the engine is asked, which may refuse as well, and for the lesser reason.
     if (backend === 'ring' && this.#finder.isAsked && !mayCaptureHere())
@@ -204,6 +203,7 @@ export class LivePoints {
       )
     if (backend === 'ring') requireMemory(places.length, this.#options.bufferBytes)
     if (places.length > 0 && backend === 'ring') requireCapturing(places.some(({ netns }) => netns !== null))
+    if (places.length > 0) onPlaces(this.#receiptsTask(places))
     for (const place of places) this.#attach(place, await this.#sourceAt(place))
     for (const stream of this.#streams) if (!isProgram(stream)) await this.#addStream(stream)
     if (backend === 'cap' && places.length > 0)

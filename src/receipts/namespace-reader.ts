@@ -166,19 +166,25 @@ export class NamespaceReader {
     )
     const none = { counters: new Map(), conntrack: new Map(), count: null, settings: new Map() }
     const legacy = { ip: Boolean(files?.legacyTables), ip6: Boolean(files?.legacyTables6) }
-    const [rules, addr, tc] = await Promise.all([
+    const [rules, links] = await Promise.all([
       readRuleCounts(this.#path, legacy, this.#note),
-      runIn(this.#path, 'ip', '-j', '-s', '-s', '-d', 'addr'),
-      runIn(this.#path, 'tc', '-s', '-j', 'qdisc'),
+      this.#readLinks(),
     ])
-    if (!addr.ok) this.#note('ip addr', addr.missing ? 'ip is not installed (package iproute2)' : addr.why)
-    if (!tc.ok) this.#note('tc qdisc', tc.missing ? 'tc is not installed (package iproute2)' : tc.why)
     const { counters, conntrack, count, settings } = files ?? none
     return {
       ...{ counters, conntrack, count, settings, rules },
-      links: (addr.ok && parseLinkStates(addr.stdout)) || new Map(),
-      queues: (tc.ok && parseQueues(tc.stdout)) || new Map(),
+      ...links,
     }
+  }
+
+  async #readLinks(): Promise<Pick<Snapshot, 'links' | 'queues'>> {
+    const addr = await runIn(this.#path, 'ip', '-j', '-s', '-s', '-d', 'addr')
+    if (!addr.ok) this.#note('ip addr', addr.missing ? 'ip is not installed (package iproute2)' : addr.why)
+    const links = (addr.ok && parseLinkStates(addr.stdout)) || new Map()
+    if (![...links.values()].some(({ hasQueue }) => hasQueue)) return { links, queues: new Map() }
+    const tc = await runIn(this.#path, 'tc', '-s', '-j', 'qdisc')
+    if (!tc.ok) this.#note('tc qdisc', tc.missing ? 'tc is not installed (package iproute2)' : tc.why)
+    return { links, queues: (tc.ok && parseQueues(tc.stdout)) || new Map() }
   }
 
   async #readState(): Promise<Pick<NamespaceReceipts, 'routes' | 'neighbours' | 'listeners'>> {
@@ -221,9 +227,10 @@ export class NamespaceReader {
     return kept.finish()
   }
 
-  /** Short connections are gone from the table before the end. */
+  /** Short connections are gone from the table before the end. Containers hardly ever track any. */
   #followConnections(): void {
-    if (this.#inside(() => numberIn(COUNT), null) === null) return
+    const count = this.#inside(() => numberIn(COUNT), null)
+    if (count === null || (count === 0 && this.#namespace.path !== null)) return
     const kept = new EntryKeeper(this.#addresses)
     const words = ['conntrack', '-E', '-e', 'NEW', '-o', 'timestamp,extended', '-b', String(EVENT_BYTES)]
     this.#events = { program: new LineProgram(this.#path, words, (line) => kept.take(line, false)), kept }

@@ -32,6 +32,8 @@ export interface LinkState {
   >
   /** `link rx_dropped` → count. */
   readonly counters: Counters
+  /** Whether it has a queue that may drop. */
+  readonly hasQueue: boolean
 }
 
 /** What `ip -j -s -s -d addr` printed, by index; null where that is no JSON. */
@@ -62,6 +64,7 @@ export function parseLinkStates(json: string): Map<number, LinkState> | null {
         addresses,
       },
       counters: linkCounters(fieldsOf(fields.stats64 ?? fields.stats)),
+      hasQueue: !['noqueue', 'noop'].includes(textOf(fields.qdisc) ?? 'noqueue'),
     })
   }
   return links

@@ -1,7 +1,7 @@
 /** The receipts reader: reads what the kernel counts before a capture and after it, and tells the difference. Read-only. */
 
 import { hostname, release } from 'node:os'
-import { type DropCounts, KernelDropReader } from './kernel-drops.ts'
+import { KernelDropReader } from './kernel-drops.ts'
 import { type NotRead, RECEIPTS_SCHEMA, type Receipts } from './model.ts'
 import { NamespaceReader, type ReceiptNamespace } from './namespace-reader.ts'
 
@@ -10,6 +10,8 @@ export type { ReceiptNamespace } from './namespace-reader.ts'
 export interface ReceiptOptions {
   /** Addresses of the captured containers: their connections and rules are told first. */
   readonly addresses?: readonly string[]
+  /** What was begun before, as that takes time; or why it could not be. It is the reader's to close. */
+  readonly drops?: KernelDropReader | string
 }
 
 export interface ReceiptsReader {
@@ -24,7 +26,7 @@ export interface ReceiptsReader {
 /** For these namespaces, the host's first. */
 export function openReceipts(
   namespaces: readonly ReceiptNamespace[],
-  { addresses = [] }: ReceiptOptions = {},
+  { addresses = [], drops = KernelDropReader.begin() }: ReceiptOptions = {},
 ): ReceiptsReader {
   const notRead = new Map<string, NotRead>()
   const note = (namespace: string | null, what: string, why: string) =>
@@ -32,27 +34,20 @@ export function openReceipts(
   const readers = namespaces.map(
     (one) => new NamespaceReader(one, addresses, (what, why) => note(one.name, what, why)),
   )
-  let drops: KernelDropReader | null = null
+  if (typeof drops === 'string') note(null, 'kernel drop reasons', drops)
+  const dropReader = typeof drops === 'string' ? null : drops
   let beginNs = 0n
-  const endDrops = (): DropCounts | null => {
-    const ended = drops
-    drops = null
-    ended?.end()
-    return ended?.counts ?? null
-  }
   return {
     async begin() {
       await Promise.all(readers.map((reader) => reader.begin()))
-      // Last: setting rules and namespaces up is over by now.
-      const begun = KernelDropReader.begin()
-      if (typeof begun === 'string') note(null, 'kernel drop reasons', begun)
-      else drops = begun
+      dropReader?.restart()
       beginNs = nowNs()
     },
     async end() {
       const endNs = nowNs()
-      const counts = endDrops()
-      if (counts !== null && counts.lost > 0)
+      dropReader?.look()
+      const counts = dropReader?.counts
+      if (counts && counts.lost > 0)
         note(null, 'kernel drop reasons', `${counts.lost} drops came too fast to be counted`)
       const read = await Promise.all(readers.map((reader) => reader.end()))
       return {
@@ -67,7 +62,7 @@ export function openReceipts(
       }
     },
     close() {
-      endDrops()
+      dropReader?.close()
       for (const reader of readers) reader.close()
     },
   }
