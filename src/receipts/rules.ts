@@ -15,7 +15,8 @@ export type CountedRule = Omit<RuleReceipt, 'change' | 'packets' | 'bytes' | 'ta
 export type RuleCounts = Map<string, CountedRule>
 
 /** They decide about packets or rewrite them: told even where they did not move. */
-const TELLING = new Set('DROP REJECT MASQUERADE SNAT DNAT REDIRECT NETMAP SYNPROXY TPROXY'.split(' '))
+const TELLING = 'DROP REJECT MASQUERADE SNAT DNAT REDIRECT NETMAP SYNPROXY TPROXY'.split(' ')
+const TELLING_TEXT = new RegExp(` ?-j (${TELLING.join('|')})(?: |$)`)
 const MAX_MOVED = 1000
 const MAX_STILL = 200
 
@@ -36,15 +37,16 @@ export function countIptables(
       numbers.clear()
       continue
     }
-    const policy = /^:(\S+) ([A-Z]+)(?: \[(\d+):(\d+)\])?/.exec(line)
-    const match = policy ?? /^(?:\[(\d+):(\d+)\] )?-A (\S+) ?(.*)$/.exec(line)
-    if (match === null) continue
-    if (policy) {
+    if (line.startsWith(':')) {
+      const policy = /^:(\S+) ([A-Z]+)(?: \[(\d+):(\d+)\])?/.exec(line)
+      if (policy === null) continue
       const [, chain = '', verdict = '', packets, bytes] = policy
       const place = { backend, family, table, chain, number: null, handle: null, text: `policy ${verdict}` }
       addRule(counts, { ...place, ...numbersOf(packets, bytes) })
       continue
     }
+    const match = /^(?:\[(\d+):(\d+)\] )?-A (\S+) ?(.*)$/.exec(line)
+    if (match === null) continue
     const [, packets, bytes, chain = '', said = ''] = match
     const number = (numbers.get(chain) ?? 0) + 1
     numbers.set(chain, number)
@@ -85,36 +87,47 @@ export function compareRules(
   after: RuleCounts,
   preferred: readonly string[],
 ): { rules: RuleReceipt[]; omitted: number } {
-  const moved: RuleReceipt[] = []
-  const still: RuleReceipt[] = []
+  const moved: Pair[] = []
+  const still: Pair[] = []
   for (const [key, rule] of after) {
-    const earlier = before.get(key)
-    const change = earlier === undefined ? 'appeared' : earlier.packets === rule.packets ? 'same' : 'counted'
-    const receipt = receiptOf(rule, change, earlier ?? null, rule)
-    if (change !== 'same') moved.push(receipt)
-    else if (tells(receipt)) still.push(receipt)
+    const earlier = before.get(key) ?? null
+    if (earlier?.packets !== rule.packets) moved.push([earlier, rule])
+    else if (tells(rule)) still.push([earlier, rule])
   }
-  for (const [key, rule] of before) if (!after.has(key)) moved.push(receiptOf(rule, 'vanished', rule, null))
-  const concerns = ({ text }: RuleReceipt) => preferred.some((address) => text.includes(address))
-  const first =
-    still.length > MAX_STILL ? [...still.filter(concerns), ...still.filter((one) => !concerns(one))] : still
-  return {
-    rules: [...moved.slice(0, MAX_MOVED), ...first.slice(0, MAX_STILL)],
-    omitted: Math.max(0, moved.length - MAX_MOVED) + Math.max(0, still.length - MAX_STILL),
-  }
+  for (const [key, rule] of before) if (!after.has(key)) moved.push([rule, null])
+  const kept = [...mostTelling(moved, MAX_MOVED, preferred), ...mostTelling(still, MAX_STILL, preferred)]
+  return { rules: kept.map(receiptOf), omitted: moved.length + still.length - kept.length }
 }
 
-function tells({ target, chain, text, number }: RuleReceipt): boolean {
+/** A rule at the beginning and at the end. */
+type Pair = readonly [before: CountedRule | null, after: CountedRule | null]
+
+/** Of too many, those that name one of these addresses come first. */
+function mostTelling(pairs: readonly Pair[], max: number, preferred: readonly string[]): Pair[] {
+  if (pairs.length <= max) return [...pairs]
+  const concerns = ([before, after]: Pair) => {
+    const { text } = (after ?? before)!
+    return preferred.some((address) => text.includes(address))
+  }
+  return [...pairs.filter(concerns), ...pairs.filter((pair) => !concerns(pair))].slice(0, max)
+}
+
+function tells({ target, chain, text, number }: CountedRule): boolean {
   if (number === null) return text !== 'policy ACCEPT'
-  return chain === 'DOCKER-USER' || TELLING.has(target ?? '')
+  if (chain === 'DOCKER-USER') return true
+  return target === undefined ? TELLING_TEXT.test(text) : TELLING.includes(target ?? '')
 }
 
-function receiptOf(
-  rule: CountedRule,
-  change: RuleReceipt['change'],
-  before: CountedRule | null,
-  after: CountedRule | null,
-): RuleReceipt {
+function receiptOf([before, after]: Pair): RuleReceipt {
+  const rule = (after ?? before)!
+  const change =
+    before === null
+      ? 'appeared'
+      : after === null
+        ? 'vanished'
+        : before.packets === after.packets
+          ? 'same'
+          : 'counted'
   const { backend, family, table, chain, number, handle, text } = rule
   return {
     ...{ backend, family, table, chain, number, handle, text: text.slice(0, MAX_TEXT) },
