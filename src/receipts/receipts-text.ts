@@ -27,12 +27,11 @@ export function receiptsIn(comments: readonly string[], source: string, warnings
   const found: Receipts[] = []
   let text = ''
   let next = 1
-  const warn = (what: string) =>
-    warnings.push(`${source}: the receipts of the kernel in it ${what}: read without them`)
+  let problem: string | null = null
   for (const comment of comments) {
     const [head = '', version = '', number = '', count = ''] = PART.exec(comment) ?? []
     if (head === '' || `${RECEIPTS_COMMENT}${version}` !== RECEIPTS_SCHEMA) {
-      warn(head === '' ? 'are damaged' : `are of version ${version}, which this hoptrace does not know`)
+      problem ??= head === '' ? 'are damaged' : `are of version ${version}, which this hoptrace does not know`
       continue
     }
     if (number === '1') {
@@ -44,11 +43,12 @@ export function receiptsIn(comments: readonly string[], source: string, warnings
     text += comment.slice(head.length)
     if (number !== count) continue
     const receipts = parsed(text)
-    if (receipts === null) warn('are damaged')
+    if (receipts === null) problem ??= 'are damaged'
     else found.push(receipts)
   }
-  if (found.length === 0 && comments.length > 0 && !warnings.some((line) => line.startsWith(source)))
-    warn('are not complete')
+  if (found.length === 0 && comments.length > 0) problem ??= 'are not complete'
+  if (problem !== null)
+    warnings.push(`${source}: the receipts of the kernel in it ${problem}: read without them`)
   return found
 }
 
