@@ -10,6 +10,7 @@ import { requireDocker, type SealedHost, startSealedHost } from './docker-host.t
 
 const USER = 65534
 const DROPPED = 81
+const PATIENCE = { timeout: 20_000 }
 
 describe.skipIf(!requireDocker() || !requireTool('capinfos'))('receipts of a capture', () => {
   let host: SealedHost
@@ -102,7 +103,7 @@ describe.skipIf(!requireDocker() || !requireTool('capinfos'))('receipts of a cap
     const env = { SUDO_UID: String(USER), SUDO_GID: String(USER) }
     const options = ['--no-join', '-w', join(folder, 't.pcapng'), '--rotate', '1s', '--ring-size', '2']
     const running = await startCapture(host, ['--container', 'web', ...options], env)
-    await expect.poll(() => helpersOf(running).length).toBe(1)
+    await expect.poll(() => helpersOf(running).length, PATIENCE).toBe(1)
     const [helper] = helpersOf(running)
     expect(readFileSync(`/proc/${running.child.pid}/status`, 'utf8')).toMatch(/^CapEff:\s*0+$/m)
     const before = listed()
@@ -124,7 +125,7 @@ describe.skipIf(!requireDocker() || !requireTool('capinfos'))('receipts of a cap
       ({ chain, target }) => chain === 'DOCKER-USER' && target === 'DROP',
     )!
     expect(packets).toEqual({ before, after: listed() })
-    await expect.poll(() => existsSync(`/proc/${helper}`)).toBe(false)
+    await expect.poll(() => existsSync(`/proc/${helper}`), PATIENCE).toBe(false)
   })
 
   test('are not read where nobody wants them', async () => {
@@ -144,13 +145,12 @@ describe.skipIf(!requireDocker() || !requireTool('capinfos'))('receipts of a cap
     expect(children.length).toBeGreaterThan(0)
     await running.end('SIGKILL')
     for (const pid of [helper!, ...children])
-      await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false)
+      await expect.poll(() => existsSync(`/proc/${pid}`), PATIENCE).toBe(false)
     const again = await startCapture(host, ['--container', 'web'])
     const [killed] = helpersOf(again)
     const others = childrenOf(killed!)
     process.kill(killed!, 'SIGKILL')
-    for (const pid of others)
-      await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false)
+    for (const pid of others) await expect.poll(() => existsSync(`/proc/${pid}`), PATIENCE).toBe(false)
     // Without receipts the capture is as good as before.
     traffic(1)
     const { code, stdout } = await again.end()

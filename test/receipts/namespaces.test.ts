@@ -208,11 +208,13 @@ describe.skipIf(!requireRoot() || !requireTool(...TOOLS))('receipts of namespace
     const holder = spawn('unshare', ['--net', 'sleep', '100'], { stdio: 'ignore' })
     onTestFinished(() => void holder.kill())
     const path = `/proc/${holder.pid}/ns/net`
-    await expect.poll(() => run('readlink', path) !== run('readlink', '/proc/self/ns/net')).toBe(true)
+    await expect
+      .poll(() => run('readlink', path) !== run('readlink', '/proc/self/ns/net'), { timeout: 20_000 })
+      .toBe(true)
     const reader = openReceipts([{ name: 'gone', path, points: [], interfaces: [] }])
     await reader.begin()
     holder.kill()
-    await expect.poll(() => existsSync(path)).toBe(false)
+    await expect.poll(() => existsSync(path), { timeout: 20_000 }).toBe(false)
     const { namespaces, notRead } = await reader.end()
     reader.close()
     expect(namespaces[0]).toMatchObject({ name: 'gone', interfaces: [{ name: 'lo' }] })
