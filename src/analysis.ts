@@ -72,7 +72,7 @@ export async function analyze(args: readonly string[], options: AnalysisOptions 
       writer?.close()
     }
     const joined = joining.flows(statedPath())
-    const report = joining.report(joined, warnings)
+    const report = joining.report(joined, warnings, receipts)
     return {
       report,
       receipts,

@@ -144,7 +144,11 @@ export async function analyzeLive(
   await tell(true)
   if (telling !== null) await Promise.race([telling, setTimeout(LAST_TELL_MS)])
   await tell(true)
-  const report = generation.joining.report(generation.flows(), generation.warnings())
+  const report = generation.joining.report(
+    generation.flows(),
+    generation.warnings(),
+    receipts === null ? [] : [receipts],
+  )
   return { report, receipts, fileError }
 }
 

@@ -4,6 +4,8 @@ import { isIP } from 'node:net'
 import type { ConntrackEntry, Tuple } from './model.ts'
 
 export const MAX_ENTRIES = 4096
+/** Where containers are captured, connections without an address of theirs are hardly what it is about. */
+const MAX_OTHERS = 256
 
 /** `key=value` of an entry; tuples come twice, in both directions. */
 const FIELD = /\b(src|dst|sport|dport|id|packets|zone|mark)=(\S+)/g
@@ -62,7 +64,8 @@ export class EntryKeeper {
   take(line: string, isThere: boolean): void {
     const isOwn = this.#addresses.some((text) => line.includes(text))
     const list = isOwn ? this.entries : this.#others
-    if (list.length >= MAX_ENTRIES) {
+    const max = isOwn || this.#addresses.length === 0 ? MAX_ENTRIES : MAX_OTHERS
+    if (list.length >= max) {
       if (line.includes('src=')) this.omitted++
       return
     }

@@ -1,6 +1,6 @@
 /** The namespace reader: what the kernel counts in one network namespace, read at the beginning and at the end. */
 
-import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs'
+import { closeSync, openSync, statSync } from 'node:fs'
 import { inNetworkNamespace } from '../capture/live/network-namespace.ts'
 import { HoptraceError } from '../errors.ts'
 import { runIn } from '../topology/programs.ts'
@@ -13,6 +13,8 @@ import {
   parseSnmp6,
   parseSoftnet,
 } from './counters.ts'
+import { numberIn, readHead, readText } from './files.ts'
+import { isFrozen } from './freezer.ts'
 import { LineProgram } from './line-program.ts'
 import type { ConntrackEntry, Listener, NamespaceReceipts } from './model.ts'
 import {
@@ -54,9 +56,8 @@ interface Snapshot {
 const NET = '/proc/thread-self/net'
 const COUNT = '/proc/sys/net/netfilter/nf_conntrack_count'
 const CONNTRACK_TIMEOUT_MS = 5000
-/** Listening sockets stand in front of a table that may be as long as it likes. */
-const MAX_SOCKET_BYTES = 1 << 20
-/** Connections that have no address of the containers' are hardly what a capture is about. */
+/** Socket buffer for events, in bytes: where it is too small, conntrack gives up. */
+const EVENT_BYTES = 4 << 20
 
 export class NamespaceReader {
   readonly #namespace: ReceiptNamespace
@@ -107,6 +108,8 @@ export class NamespaceReader {
     )
     if (omitted > 0) this.#note('rules', `${omitted} further ones are not told: there are too many`)
     const interfaces = this.#inside(() => compareLinks(before, after, captured, settingsAt(readText)), [])
+    const pid = /^\/proc\/(\d+)\//.exec(path ?? '')?.[1]
+    const frozen = isFrozen(Number(pid), readText)
     return {
       name,
       inode: this.#inode,
@@ -127,6 +130,7 @@ export class NamespaceReader {
       counters: movedCounters(before.counters, after.counters),
       interfaces,
       ...state,
+      ...(pid === undefined ? {} : { processes: frozen === null ? null : { isFrozen: frozen } }),
     }
   }
 
@@ -257,42 +261,10 @@ export class NamespaceReader {
   }
 }
 
-/** Socket buffer for events, in bytes: where it is too small, conntrack gives up. */
-const EVENT_BYTES = 4 << 20
-
 function inodeOf(path: string | null): number | null {
   try {
     return statSync(path ?? '/proc/self/ns/net').ino
   } catch {
     return null
-  }
-}
-
-function readText(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return null
-  }
-}
-
-function numberIn(path: string): number | null {
-  const text = readText(path)?.trim()
-  return text === undefined || !/^\d{1,15}$/.test(text) ? null : Number(text)
-}
-
-function readHead(path: string): string {
-  let fd = -1
-  try {
-    fd = openSync(path, 'r')
-    const bytes = Buffer.alloc(MAX_SOCKET_BYTES)
-    let length = 0
-    for (let count = -1; count !== 0 && length < bytes.length; length += count)
-      count = readSync(fd, bytes, length, bytes.length - length, null)
-    return bytes.toString('latin1', 0, length)
-  } catch {
-    return ''
-  } finally {
-    if (fd >= 0) closeSync(fd)
   }
 }

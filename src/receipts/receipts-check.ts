@@ -66,7 +66,12 @@ function namespaceOf(fields: Fields): NamespaceReceipts | null {
     routes: each(fields.routes, routeOf),
     neighbours: each(fields.neighbours, neighbourOf),
     listeners: each(fields.listeners, listenerOf),
+    ...(fields.processes === undefined ? {} : { processes: processesOf(fieldsOf(fields.processes)) }),
   }
+}
+
+function processesOf({ isFrozen }: Fields): { isFrozen: boolean } | null {
+  return typeof isFrozen === 'boolean' ? { isFrozen } : null
 }
 
 function ruleOf(fields: Fields): RuleReceipt | null {

@@ -92,6 +92,7 @@ describe.skipIf(!requireDocker() || !requireTool('capinfos'))('receipts of a cap
       expect.arrayContaining(['docker0', 'eth0', 'lo']),
     )
     expect(web.listeners).toEqual([{ protocol: 'tcp', ip: '127.0.0.1', port: 80 }])
+    expect(web.processes).toEqual({ isFrozen: false })
     expect(web.routes[0]).toMatchObject({ destination: 'default', gateway: '172.17.0.1' })
     expect(statSync(file).size).toBeLessThan(100_000)
     expect(packetsIn(file)).toBeGreaterThan(0)
@@ -126,6 +127,15 @@ describe.skipIf(!requireDocker() || !requireTool('capinfos'))('receipts of a cap
     )!
     expect(packets).toEqual({ before, after: listed() })
     await expect.poll(() => existsSync(`/proc/${helper}`), PATIENCE).toBe(false)
+  })
+
+  test('tell a container that is paused', async () => {
+    const file = scratch()('web.pcapng')
+    const running = await startCapture(host, ['--container', 'web', '-w', file])
+    host.docker('pause', 'web')
+    onTestFinished(() => void host.docker('unpause', 'web'))
+    expect((await running.end()).code).toBe(0)
+    expect(spaces(await receiptsIn(file)).web.processes).toEqual({ isFrozen: true })
   })
 
   test('are not read where nobody wants them', async () => {

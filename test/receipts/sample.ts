@@ -66,6 +66,7 @@ export function sampleReceipts(entries = 1): Receipts {
         ],
         neighbours: [{ ip: '192.168.78.1', interfaceName: 'eth0', mac: null, state: 'FAILED' }],
         listeners: [{ protocol: 'tcp', ip: '127.0.0.1', port: 80 }],
+        processes: { isFrozen: true },
       },
     ],
     drops: [
