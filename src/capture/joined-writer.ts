@@ -112,9 +112,9 @@ export class JoinedWriter {
           ...(Number.isNaN(firstNs) ? {} : { startNs: firstNs, endNs: lastNs }),
           received: packets,
           ...(captureDrops === null ? {} : { dropped: captureDrops }),
+          // A block of its own would be a frame to Wireshark, and a second one of statistics would hide the first.
+          ...(index === 0 ? { comments } : {}),
         })
-      // Tools keep what is said of an interface, and drop blocks of unknown kinds or count them as frames.
-      if (comments.length > 0) this.#writer.addStatistics(0, { endNs: endOf(this.#about.points), comments })
       await this.#writer.close()
     } catch (error) {
       throw cannotWrite(this.#path, error)
@@ -161,11 +161,6 @@ export class JoinedWriter {
       }
     }
   }
-}
-
-/** When the last record was seen. */
-function endOf(points: readonly Point[]): number {
-  return points.reduce((last, { lastNs }) => (lastNs > last ? lastNs : last), 0)
 }
 
 /** Names with their addresses as bytes; what is no address is left out. */

@@ -76,7 +76,7 @@ describe('receipts in a pcapng', () => {
       expect(frames(path)).toBe(frames(plain))
       const about = (name: string) => run('capinfos', '-M', '-c', '-u', '-a', '-I', name)
       const counted = about(path).replace('with.pcapng', 'plain.pcapng')
-      expect(counted.replace('stat entries = 2', 'stat entries = 1')).toBe(about(plain))
+      expect(counted).toBe(about(plain))
       for (const [program, ...args] of [
         ['editcap', path, file('e.pcapng')],
         ['mergecap', '-w', file('m.pcapng'), path],
