@@ -63,7 +63,7 @@ Examples:
   sudo hoptrace capture --container web \\
     --point far='exec:ssh host2 tcpdump -U -w - -i eth0'
   sudo hoptrace capture --container web -w t.pcapng --rotate 100MB --ring-size 10
-  sudo hoptrace capture --container web --count 50 --expect 'flow(port=80): snat'
+  sudo hoptrace capture --container web --count 50 --expect 'flow(tcp): snat'
 
 Ctrl-C ends it with the summary that hoptrace analyze gives.`
 

@@ -21,13 +21,13 @@ export const STDOUT_NAMES: readonly string[] = ['-', '/dev/stdout', '/dev/fd/1',
 
 const HELP = `
 --expect takes one condition; README.md has the whole language:
-  snat, dnat=172.17.0.2:80, not nat          of every flow, one at least
-  path=container,veth,bridge,uplink  via=bridge  state=closed  ttl-drop==1
-  p99(bridge,uplink)<1ms  median(…)  min(…)  rtt<50ms
-  flows==1  packets>9  lost==0  retransmissions<5  errors==0   of all together
-  finding=port-remapped  no-finding=no-reply  no-finding>=warning
-  flow(port=8080): snat                      only of flows that --filter would show
-  any flow(net 10.0.0.0/8 and tcp): dnat     of one of them at least`
+  snat  dnat=172.17.0.2:80  not nat  state=closed     of every flow, and there
+  path=container,veth,bridge,uplink  via=bridge       has to be one
+  ttl-drop==1  rtt<50ms  p99(bridge,uplink)<1ms
+  flows==1  packets>9  lost==0  retransmissions<5     of all flows together
+  finding=port-remapped  no-finding=no-reply  no-finding>=warning  errors==0
+  flow(port=8080): snat                               of flows as in --filter
+  any flow(tcp and net 10.0.0.0/8): dnat              of one of them at least`
 
 /** Adds the options and their help. */
 export function addExpectationOptions(command: Command): Command {

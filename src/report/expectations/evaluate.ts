@@ -88,8 +88,9 @@ function quantified(
   })
   const rest = groups.slice(MAX_GROUPS).reduce((sum, [, some]) => sum + some.length, 0)
   if (rest > 0) told.push(`… ${formatCounted(rest, 'more flow')}`)
-  const count =
-    flows.length > 1 ? `${formatCount(meeting.length)} of ${formatCounted(flows.length, 'flow')}: ` : ''
+  const share = `${formatCount(meeting.length)} of ${formatCounted(flows.length, 'flow')}`
+  const isOfAll = holds || groups[0]![1].length === flows.length
+  const count = flows.length === 1 ? '' : `${share}${holds ? '' : ' do'}${isOfAll ? ': ' : ', not '}`
   return {
     holds,
     evidence: count + told.join('; '),

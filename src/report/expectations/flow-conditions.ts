@@ -6,6 +6,7 @@ import type { FlowReport, TranslationReport } from '../model.ts'
 import { type Answer, type FlowCondition, listed, unknownPoint } from './condition.ts'
 
 const MAX_TRANSLATIONS = 4
+const NO_ADDRESS = 'is no address, such as 172.17.0.2, 172.17.0.2:80, [2001:db8::1]:80, 172.17.0.0/16 or :80'
 
 /** Every translation of the flow of these kinds, or one to this address and port. */
 export function translated(kinds: readonly string[], target: string | null, isNot: boolean): FlowCondition {
@@ -35,24 +36,33 @@ export function translated(kinds: readonly string[], target: string | null, isNo
 
 /** `172.17.0.2`, `172.17.0.2:80`, `[2001:db8::1]:80`, `172.17.0.0/16`, `:80`. Throws `BadValue`. */
 function targetTest(target: string): (flow: FlowReport, translation: TranslationReport) => boolean {
-  const [, bracketed, plain, port] = /^(?:\[([^\]]*)\]|([^:]*|.*:.*:.*?))(?::(\d{1,5}))?$/.exec(
-    target.includes('[') || target.split(':').length < 3 ? target : `[${target}]`,
-  ) ?? ['', 'no address']
-  const address = bracketed ?? plain ?? ''
-  if ((port === undefined && address === '') || Number(port ?? 0) > 0xffff)
-    throw new BadValue('is no address, such as 172.17.0.2, 172.17.0.2:80, [2001:db8::1]:80 or :80')
-  const inNetwork = address === '' ? null : networkTest(address)
+  const { address, port } = partsOf(target)
+  if ((port !== null && !(/^\d{1,5}$/.test(port) && Number(port) <= 0xffff)) || (port ?? address) === '')
+    throw new BadValue(NO_ADDRESS)
+  const isIn = address === '' ? null : networkTest(address)
   return (flow, { to }) =>
-    (port === undefined || to.port === Number(port)) &&
-    (inNetwork === null || inNetwork(flow, { point: '', client: to, server: to }))
+    (port === null || to.port === Number(port)) &&
+    (isIn === null || isIn(flow, { point: '', client: to, server: to }))
+}
+
+/** An IPv6 address has more than one colon itself: in front of a port it stands in brackets. */
+function partsOf(target: string): { address: string; port: string | null } {
+  const close = target.startsWith('[') ? target.lastIndexOf(']') : -1
+  if (close > 0) {
+    const rest = target.slice(close + 1)
+    if (rest !== '' && !rest.startsWith(':')) throw new BadValue(NO_ADDRESS)
+    return { address: target.slice(1, close), port: rest === '' ? null : rest.slice(1) }
+  }
+  const colon = target.indexOf(':')
+  if (colon < 0 || colon !== target.lastIndexOf(':')) return { address: target, port: null }
+  return { address: target.slice(0, colon), port: target.slice(colon + 1) }
 }
 
 function networkTest(address: string): FilterCondition {
   try {
     return VALUE_WORDS.get('net')!(address, 'src')
   } catch (error) {
-    if (!(error instanceof BadValue)) throw error
-    throw new BadValue('is no address, such as 172.17.0.2, 172.17.0.2:80, [2001:db8::1]:80 or 172.17.0.0/16')
+    throw error instanceof BadValue ? new BadValue(NO_ADDRESS) : error
   }
 }
 

@@ -24,6 +24,7 @@ import { displayText } from '../../capture/display-text.ts'
 import { HoptraceError } from '../../errors.ts'
 import { BadValue } from '../filter-conditions.ts'
 import { ExpressionError, endsEarly, nearestWord, shown, type Token, wrong } from '../filter-tokens.ts'
+import { harmless } from '../harmless.ts'
 import type { Severity } from '../model.ts'
 import { type Comparison, type Condition, OPERATORS, type Operator } from './condition.ts'
 import { inState, passes, takesPath, translated } from './flow-conditions.ts'
@@ -79,13 +80,9 @@ export function parseExpectation(text: string): Expectation {
     return { text, selection, condition }
   } catch (error) {
     if (!(error instanceof ExpressionError)) throw error
-    throw new HoptraceError(`--expect '${shownWhole(text)}': ${error.what}`)
+    // Enough of it to know which one is meant, where several are given.
+    throw new HoptraceError(`--expect '${harmless(text, MAX_SHOWN)}': ${error.what}`)
   }
-}
-
-/** Enough of it to know which one is meant, where several are given. */
-function shownWhole(text: string): string {
-  return displayText(text, MAX_SHOWN)
 }
 
 class Parser {

@@ -71,6 +71,7 @@ function chosen(text: string, open: Token): FlowPredicate {
 
 /** The last word of what was read so far, to point at. */
 function lastOf(text: string): Token {
-  const last = /\S+\s*$/.exec(text)!
-  return { text: last[0].trim(), word: '', at: lengthOf(text.slice(0, last.index)) + 1 }
+  const read = text.trimEnd()
+  const begin = Math.max(...[' ', '\t', '\n'].map((space) => read.lastIndexOf(space))) + 1
+  return { text: read.slice(begin), word: '', at: lengthOf(read.slice(0, begin)) + 1 }
 }
