@@ -105,12 +105,11 @@ export function tallied(word: string, comparison: Comparison): SumCondition {
         (flow) => `flow ${flow.id}: ${tally.detail?.(flow) ?? formatCount(tally.count(flow))}`,
       )
       const count = formatCounted(total, tally.noun) + (tally.what ?? '')
+      const told =
+        total === 0 ? ` in ${formatCounted(flows.length, 'flow')}` : `: ${listed(details, MAX_PIECES, '; ')}`
       return {
         holds: compares(total, comparison),
-        evidence:
-          total === 0
-            ? `${count} in ${formatCounted(flows.length, 'flow')}`
-            : `${count}: ${listed(details, MAX_PIECES, '; ')}`,
+        evidence: count + told + (tally.comparesPoints ? reservations(word, flows) : ''),
         flows: some.map(({ id }) => id),
       }
     },
@@ -185,6 +184,16 @@ function toldFindings(some: readonly FindingReport[]): { evidence: string; flows
     evidence: listed(texts, MAX_SUMMARIES, '; '),
     flows: [...new Set(some.flatMap(({ flow }) => flow ?? []))],
   }
+}
+
+/** What a number does not count, as it could not be seen. */
+function reservations(word: string, flows: readonly FlowReport[]): string {
+  const alone = flows.filter((flow) => !isComparable(flow)).length
+  const unseen = word === 'lost' ? flows.reduce((sum, flow) => sum + sumOf(flow.unseen), 0) : 0
+  return [
+    ...(alone > 0 ? [`; ${formatCounted(alone, 'flow')} seen at one point only`] : []),
+    ...(unseen > 0 ? [`; ${formatCounted(unseen, 'packet')} unseen, for other reasons`] : []),
+  ].join('')
 }
 
 function bothWays(forward: number, reverse: number): string {

@@ -148,6 +148,7 @@ describe('what holds of the recorded scenarios, and what does not', () => {
     ['lossy-download', 'lost==0', false, '7 packets lost: flow 1: 7 reverse from uplink to bridge'],
     ['lossy-download', 'lost<10', true, /^7 packets lost/],
     ['forward-drop', 'lost==3', true, '3 packets lost: flow 1: 3 forward from bridge to uplink'],
+    ['loopback-proxy', 'lost==0', true, '0 packets lost in 2 flows; 1 flow seen at one point only'],
     ['embedded-dns', 'lost==0', false, 'no flow was seen at two points, to be compared'],
     ['lossy-download', 'retransmissions==0', false, '11 packets sent again: flow 1: 0 forward, 11 reverse'],
     ['outbound-masquerade', 'retransmissions==0', true, /^0 packets/],
@@ -269,6 +270,16 @@ test('what needs no flow is told without any', () => {
   expect(evaluate(parseExpectation('finding=truncated-file'), cut).holds).toBe(true)
   expect(evaluate(parseExpectation('no-finding=truncated-file'), cut).holds).toBe(false)
   expect(evaluate(parseExpectation('flow(tcp): finding=truncated-file'), cut).holds).toBe(false)
+})
+
+test('what the capture itself missed is told beside the losses', async () => {
+  const report = structuredClone(await reportOf('lossy-download'))
+  report.flows[0]!.unseen.push({ direction: 'forward', point: 'veth', packets: 3 })
+  const told = (expression: string) => evaluate(parseExpectation(expression), report).evidence
+  expect(told('lost==0')).toBe(
+    '7 packets lost: flow 1: 7 reverse from uplink to bridge; 3 packets unseen, for other reasons',
+  )
+  expect(told('unseen==3')).toBe('3 packets unseen: flow 1: 3 forward at veth')
 })
 
 test('the flows that decide', async () => {
