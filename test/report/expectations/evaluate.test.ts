@@ -163,7 +163,8 @@ describe('what holds of the recorded scenarios, and what does not', () => {
     ],
     ['udp-and-ping', 'flow(tcp or udp): errors==1', true, /^1 error: connection-refused of flow 3/],
     ['udp-and-ping', 'warnings>0', false, 'no warning'],
-    ['outbound-masquerade', 'findings==1', true, /^1 finding: checksum-offload \(/],
+    ['outbound-masquerade', 'findings>=1', true, /^\d+ findings?: .*checksum-offload \(/],
+    ['outbound-masquerade', 'findings==0', false, /checksum-offload \(/],
     // Findings.
     [
       'port-collision',
@@ -171,22 +172,17 @@ describe('what holds of the recorded scenarios, and what does not', () => {
       true,
       /^port-remapped of flow 2 \(source port 45000 became 54039/,
     ],
-    [
-      'port-collision',
-      'flow(host 172.17.0.3): finding=port-remapped',
-      false,
-      'no port-remapped: none at all',
-    ],
+    ['port-collision', 'flow(host 172.17.0.3): finding=port-remapped', false, /^no port-remapped: /],
     ['port-collision', 'flow(host 172.17.0.3): no-finding=port-remapped', true, /^no port-remapped/],
     ['port-collision', 'every flow: finding=port-remapped', false, /^1 of 2 flows do, not flow 1 /],
-    ['outbound-masquerade', 'finding=port-remapped', false, 'no port-remapped: only checksum-offload'],
+    ['outbound-masquerade', 'finding=port-remapped', false, /^no port-remapped: only .*checksum-offload/],
     [
       'outbound-masquerade',
       'no-finding>=warning',
       true,
-      'no finding of severity warning or above: only checksum-offload',
+      /^no finding of severity warning or above: only .*checksum-offload/,
     ],
-    ['outbound-masquerade', 'no-finding>=info', false, /^checksum-offload \(/],
+    ['outbound-masquerade', 'no-finding>=info', false, /checksum-offload \(/],
     [
       'lossy-download',
       'no-finding>=warning',
