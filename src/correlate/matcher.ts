@@ -114,7 +114,7 @@ export class Matcher {
       const kin = this.#legs.variant[leg]! > 1 ? this.#tunnelKin(slot, leg, headers) : 0
       if (kin < 0 || known > 0 || linked >= MAX_LINKS) continue
       linked++
-      const score = this.#linkScore(leg, direction, theirs, here, headers, timeNs)
+      const score = this.#linkScore(leg, direction, theirs, slot, here, headers, timeNs)
       if (score < 0) continue
       const rank = 2 * score + kin
       if (rank > bestRank) {
@@ -236,6 +236,7 @@ export class Matcher {
     leg: LegIndex,
     direction: DirectionIndex,
     theirs: DirectionIndex,
+    slot: JourneySlot,
     here: SightingIndex,
     headers: Headers,
     timeNs: number,
@@ -265,6 +266,7 @@ export class Matcher {
       if (headers.ttl < this.#window.ttl[here]! || sameId) return score
       return this.#isInOrOut(leg, this.#window.leg[here]!) && (hasId || score === 4) ? score : -1
     }
+    if (score < 4 && this.#isAskedAnew(slot, headers, theirs, score, timeNs)) return -1
     if (
       this.#differElsewhere(direction, theirs, point) ||
       this.#differElsewhere(direction ^ 1, theirs ^ 1, point)
@@ -274,6 +276,24 @@ export class Matcher {
       return -1
     }
     return score
+  }
+
+  /**
+   * Equal bytes of somebody else, who sends them only now: of packets that no sender numbers (IPv6, DF) one that went on
+   * through routers, is an answer itself or was answered, or is long gone, does not come by with its TTL restored.
+   */
+  #isAskedAnew(
+    slot: JourneySlot,
+    headers: Headers,
+    theirs: DirectionIndex,
+    score: number,
+    timeNs: number,
+  ): boolean {
+    if (headers.protocol === Protocol.Tcp || (headers.ipVersion === 4 && headers.ipId !== 0)) return false
+    const last = this.#window.lastSighting[slot]!
+    if (headers.ttl <= this.#window.ttl[last]!) return false
+    const lastNs = this.#window.timeNs[last]!
+    return score < 2 || this.#flows.lastNs[theirs ^ 1]! > lastNs || timeNs - lastNs > COPY_NS
   }
 
   /** Is one of two legs at a point inside of tunnels that the other is not in: did the packet enter or leave them there? */
