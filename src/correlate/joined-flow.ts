@@ -97,6 +97,15 @@ export interface SpliceSummary {
   betweenSynsNs: number
 }
 
+/** A router told one side that the other takes smaller segments than it said itself (TCPMSS). */
+export interface MssChange {
+  /** Of the SYN or SYN-ACK. */
+  direction: DirectionName
+  between: [string, string]
+  from: number
+  to: number
+}
+
 export interface JoinedFlow {
   id: number
   /** tcp, udp, icmp, icmpv6 or the protocol's name or number. */
@@ -127,6 +136,8 @@ export interface JoinedFlow {
   passedTwice: string[]
   /** Sightings of packets that a point had already shown in the same form (the capture or the network doubled them). */
   duplicates: number
+  /** Not there where every point saw the same sizes. */
+  mssChanges?: MssChange[]
   /** Not there where no proxy was recognised; two where the flow joins two proxies. */
   spliced?: SpliceSummary[]
 }

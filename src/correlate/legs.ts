@@ -53,6 +53,8 @@ export class LegTable {
   /** Initial sequence number of the SYN (or SYN-ACK), valid where `hasIsn`. */
   isn = new Uint32Array(64)
   hasIsn = new Uint8Array(64)
+  /** Maximum segment size that the SYN (or SYN-ACK) offered here, or 0. */
+  mss = new Uint16Array(64)
   /** The tuple begins a new conversation with its next packet. */
   stale = new Uint8Array(64)
   /** Usual delay behind the first sighting of a packet, in ns, as a running mean; NaN before the first. */
@@ -222,6 +224,7 @@ export class LegTable {
     this.duplicates = grown(this.duplicates, capacity)
     this.isn = grown(this.isn, capacity)
     this.hasIsn = grown(this.hasIsn, capacity)
+    this.mss = grown(this.mss, capacity)
     this.stale = grown(this.stale, capacity)
     this.usualDelayNs = grown(this.usualDelayNs, capacity)
     this.#hash = grown(this.#hash, capacity)

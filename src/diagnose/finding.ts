@@ -22,6 +22,7 @@ export const SEVERITY = {
   hairpin: 'info',
   'proxy-splice': 'info',
   encapsulated: 'info',
+  'mss-clamped': 'info',
   'segmentation-differs': 'info',
   'snaplen-truncated': 'info',
   fragmented: 'info',
