@@ -272,7 +272,9 @@ export class Matcher {
       this.#differElsewhere(direction ^ 1, theirs ^ 1, point)
     ) {
       const isSilent = timeNs - legs.lastNs[leg]! > MAPPING_NS
-      this.#conflict ||= isSilent && headers.protocol !== Protocol.Tcp && score >= 2
+      // The number that its sender gave it leaves no doubt, even where somebody has just taken the mapping away.
+      const isNumbered = headers.ipVersion === 4 && headers.ipId !== 0
+      this.#conflict ||= (isSilent || isNumbered) && headers.protocol !== Protocol.Tcp && score >= 2
       return -1
     }
     return score

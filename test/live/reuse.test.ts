@@ -89,6 +89,20 @@ describe.skipIf(!requireSite())('reuse', () => {
     expect(report.flows.map(({ client }) => client.ip)).toEqual(['10.1.0.11', '10.1.0.12'])
   })
 
+  test('a port of the router given to the other client, by UDP, at once', async () => {
+    const recording = await site.record(...ALL)
+    const known: ConntrackEntry[] = []
+    for (const client of [site.c1, site.c2]) {
+      const options = { to: [SERVER, 7], local: 45_000, connected: true }
+      expect(await client.do('udp', options)).toEqual([10, 10, 18])
+      known.push(...site.conntrack('r1'))
+      site.sh('r1', 'conntrack -D -p udp 2>&1')
+    }
+    expect(new Set(rewritesIn(known).map(({ to }) => to.port))).toEqual(new Set([45_000]))
+    const { report } = await checked(site, recording, { conntrack: { r1: known, r2: [] } })
+    expect(report.flows.map(({ client }) => client.ip)).toEqual(['10.1.0.11', '10.1.0.12'])
+  })
+
   test('connections older than the recording', async () => {
     for (const client of [site.c1, site.c2]) {
       expect(await client.do('connect', { to: WEB, local: 45_000 })).toBeNull()

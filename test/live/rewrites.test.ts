@@ -80,9 +80,14 @@ describe.skipIf(!requireSite())('rewrites', () => {
 
   test('MSS clamped to a narrower link', async () => {
     site.sh('r1', MASQUERADE)
-    site.sh('r2', 'iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --set-mss 1260')
+    site.sh(
+      'r2',
+      `ip link set wan mtu 1300
+       iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu`,
+    )
     const recording = await site.record(...WAY)
     await talk()
+    site.sh('r2', 'ip link set wan mtu 1500')
     const { report } = await checked(site, recording)
     const clamped = report.findings.filter(({ code }) => code === 'mss-clamped')
     const [{ id }] = report.flows.filter(({ protocol }) => protocol === 'tcp') as [FlowReport]

@@ -116,7 +116,7 @@ def read_end():
     connection.close()
 
 
-def udp(to, local=0, payloads=('question 1', 'question 2', 'the third question'), ttl=0, wait=True, whole=False):
+def udp(to, local=0, payloads=('question 1', 'question 2', 'the third question'), ttl=0, wait=True, whole=False, connected=False):
     """Sends datagrams, each once the one before was answered; returns the answers, or an error's text in place of one."""
     endpoint = socket.socket(family(to[0]), socket.SOCK_DGRAM)
     endpoint.settimeout(wait if wait is not True else 5)
@@ -130,6 +130,9 @@ def udp(to, local=0, payloads=('question 1', 'question 2', 'the third question')
         endpoint.setsockopt(socket.IPPROTO_IP, 10, 3)
     # IP_RECVERR and IPV6_RECVERR: errors also where nothing is connected.
     endpoint.setsockopt(*((socket.IPPROTO_IPV6, 25, 1) if ':' in to[0] else (socket.IPPROTO_IP, 11, 1)))
+    if connected:
+        # Then each datagram gets an Identification.
+        endpoint.connect(tuple(to))
     answers = []
     for payload in payloads:
         data = payload.encode() if isinstance(payload, str) else b'y' * payload
