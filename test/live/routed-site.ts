@@ -254,7 +254,7 @@ export class Recording {
   readonly #interfaceOf: (point: PointName) => { netns: string; iface: string }
 
   private constructor(interfaceOf: (point: PointName) => { netns: string; iface: string }) {
-    this.folder = mkdtempSync(join(tmpdir(), 'hoptrace-site-'))
+    this.folder = mkdtempSync(join(tmpdir(), baseOf(process.pid, 'recording-')))
     this.#interfaceOf = interfaceOf
     onTestFinished(() => {
       for (const { child } of this.#programs.values()) child.kill('SIGKILL')
