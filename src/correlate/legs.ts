@@ -55,6 +55,8 @@ export class LegTable {
   hasIsn = new Uint8Array(64)
   /** Maximum segment size that the SYN (or SYN-ACK) offered here, or 0. */
   mss = new Uint16Array(64)
+  /** 1 once a packet was seen here with the IPv4 Identification that it had elsewhere: nobody on the way gives new ones. */
+  keepsIpId = new Uint8Array(64)
   /** The tuple begins a new conversation with its next packet. */
   stale = new Uint8Array(64)
   /** Usual delay behind the first sighting of a packet, in ns, as a running mean; NaN before the first. */
@@ -226,6 +228,7 @@ export class LegTable {
     this.hasIsn = grown(this.hasIsn, capacity)
     this.mss = grown(this.mss, capacity)
     this.stale = grown(this.stale, capacity)
+    this.keepsIpId = grown(this.keepsIpId, capacity)
     this.usualDelayNs = grown(this.usualDelayNs, capacity)
     this.#hash = grown(this.#hash, capacity)
   }
