@@ -3,7 +3,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { JourneyReport } from '../../src/report/journey-lines.ts'
 import { fieldsOf } from './capturing.ts'
-import { type PointName, type Recording, requireSite, type Site, startSite } from './routed-site.ts'
+import type { Recording } from './recording.ts'
+import { type PointName, requireSite, type Site, startSite } from './routed-site.ts'
 import { checked } from './site-oracles.ts'
 
 const SERVER = '203.0.113.10'

@@ -11,16 +11,12 @@
  */
 
 import type { ChildProcess } from 'node:child_process'
-import { execFileSync, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { onTestFinished } from 'vitest'
 import { requireRoot, requireTool, run } from '../tools.ts'
-import { Running } from './capturing.ts'
 import { baseOf, type ConntrackEntry, parseConntrack, removeLeftovers } from './docker-host.ts'
+import { Recording, spawnIn } from './recording.ts'
 
 export type Place = 'c1' | 'c2' | 'r1' | 'r2' | 'server'
 const PLACES: readonly Place[] = ['c1', 'c2', 'r1', 'r2', 'server']
@@ -174,7 +170,7 @@ export class Site {
   /** Starts recording at points; each is a file `POINT.pcap` in a folder that goes with the test. */
   record(...points: PointName[]): Promise<Recording> {
     return Recording.start(points, (point) => {
-      const [place, iface] = POINTS[point]
+      const [place, iface] = POINTS[point as PointName]
       return { netns: this.#hosts[place].netns, iface }
     })
   }
@@ -244,86 +240,6 @@ function addressesOf(place: Place): string[] {
   return Object.values(ADDRESSES[place])
     .flat()
     .map((address) => address.split('/')[0]!)
-}
-
-/** tcpdumps at several points. */
-export class Recording {
-  /** Where the files are. */
-  readonly folder: string
-  readonly #programs = new Map<PointName, Running>()
-  readonly #interfaceOf: (point: PointName) => { netns: string; iface: string }
-
-  private constructor(interfaceOf: (point: PointName) => { netns: string; iface: string }) {
-    this.folder = mkdtempSync(join(tmpdir(), baseOf(process.pid, 'recording-')))
-    this.#interfaceOf = interfaceOf
-    onTestFinished(() => {
-      for (const { child } of this.#programs.values()) child.kill('SIGKILL')
-      rmSync(this.folder, { recursive: true, force: true })
-    })
-  }
-
-  static async start(
-    points: readonly PointName[],
-    interfaceOf: (point: PointName) => { netns: string; iface: string },
-  ): Promise<Recording> {
-    const recording = new Recording(interfaceOf)
-    await recording.begin(...points)
-    return recording
-  }
-
-  /** Begins at further points. */
-  async begin(...points: PointName[]): Promise<void> {
-    for (const point of points) {
-      const { netns, iface } = this.#interfaceOf(point)
-      const options = ['-i', iface, '-n', '--immediate-mode', '--time-stamp-precision=nano', '-Z', 'root']
-      const args = ['tcpdump', ...options, '-w', this.file(point), 'ip or ip6']
-      this.#programs.set(point, new Running(spawnIn(netns, ...args)))
-    }
-    await Promise.all(points.map((point) => this.#programs.get(point)!.untilSaid(/listening on/)))
-  }
-
-  /** Ends at these points, once all that came there so far is in the files. */
-  async end(...points: PointName[]): Promise<void> {
-    await Promise.all(points.map((point) => finish(this.#programs.get(point)!)))
-    for (const point of points) this.#programs.delete(point)
-  }
-
-  /** Ends everywhere. */
-  endAll(): Promise<void> {
-    return this.end(...this.#programs.keys())
-  }
-
-  file(point: PointName): string {
-    return join(this.folder, `${point}.pcap`)
-  }
-}
-
-/**
- * Ends a tcpdump when it has taken all that its socket has received, as it says itself when asked by SIGUSR1. What came
- * before its filter was set is received, too, and never taken: that stays as it is.
- */
-async function finish(program: Running): Promise<void> {
-  const answers = () => [
-    ...program.stderr.matchAll(/(\d+) packets? captured[\s\S]*?(\d+) packets? received/g),
-  ]
-  let same = 0
-  for (let asked = 1; same < 5; asked++) {
-    program.child.kill('SIGUSR1')
-    await program.until(() => answers().length >= asked)
-    const [before, now] = answers()
-      .slice(-2)
-      .map(([, ...counts]) => counts.join())
-    const [, captured, received] = answers().at(-1)!
-    if (captured === received) break
-    same = before === now ? same + 1 : 0
-    await sleep(20)
-  }
-  await program.end()
-}
-
-function spawnIn(netns: string, ...args: string[]): ChildProcess {
-  const enter = ['--pdeathsig', 'KILL', 'nsenter', `--net=/run/netns/${netns}`]
-  return spawn('setpriv', [...enter, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
 }
 
 function ip(base: string, place: string, command: string): void {

@@ -10,7 +10,8 @@ import { difference } from '../correlate/compare.ts'
 import { run } from '../tools.ts'
 import { fieldsOf, rewritesIn } from './capturing.ts'
 import type { ConntrackEntry } from './docker-host.ts'
-import type { Recording, Site } from './routed-site.ts'
+import type { Recording } from './recording.ts'
+import type { Site } from './routed-site.ts'
 
 export interface Outcome {
   report: Report
