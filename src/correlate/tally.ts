@@ -272,6 +272,8 @@ export class Tally {
       before = here
       beforeNs = hereNs
     }
+    // The way's end was passed before its beginning: a router may have raised the TTL in between.
+    if (n > 2 && timeNs[0]! > beforeNs) latency.add(latency.row(before, leg[0]!), timeNs[0]! - beforeNs)
   }
 
   /** Takes the time from the first request to its answer, at the point of the client's side that saw both. */
