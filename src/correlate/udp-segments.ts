@@ -6,18 +6,16 @@
 
 import { Headers } from '../decode/headers.ts'
 import type { AddressTable } from './addresses.ts'
-import { BigDatagrams, type BigIndex, Compared, type PlaceIndex } from './big-datagrams.ts'
+import { BigDatagrams, type BigIndex, Compared } from './big-datagrams.ts'
 import type { DirectionIndex, FlowTable } from './flows.ts'
 import { Identity, Protocol } from './identity.ts'
 import type { LegIndex, LegTable } from './legs.ts'
 import { Match, type Matcher, type Tables } from './matcher.ts'
+import { Fit, MAX_PIECE_BYTES, MAX_PIECES, PieceFits } from './piece-fits.ts'
 import { JourneyFlag, type JourneySlot, type JourneyWindow } from './window.ts'
 
 /** Longer payloads hardly go through a network in one piece (MTU 1500). */
 const BIG_BYTES = 1472
-/** Pieces are no longer than this (MTU 9000), and there are no more of them in one datagram. */
-const MAX_PIECE_BYTES = 8972
-const MAX_PIECES = 128
 /** Big datagrams of one direction that a piece is looked for in, and older ones behind those that were finished. */
 const MAX_BIG = 64
 const MAX_LATE = 8
@@ -32,10 +30,6 @@ const UDP_HEADER_BYTES = 8
 const SAME_DIRECTION = 5
 const WEAK_SCORE = 3
 
-/** How well a packet fits a place in a datagram, from bad to good: nothing but order, IDs, or bytes speak for it. */
-const Fit = { No: 0, ByOrder: 1, ById: 2, NextById: 3, ByBytes: 4, Next: 5 } as const
-type Fit = (typeof Fit)[keyof typeof Fit]
-
 export class UdpSegments {
   /** The first journey that `match` found; valid until its next call. */
   slot: JourneySlot = -1
@@ -46,6 +40,7 @@ export class UdpSegments {
   readonly #matcher: Matcher
   readonly #identity: Identity
   readonly #big = new BigDatagrams()
+  readonly #fits: PieceFits
   /** The journeys that a packet carries bytes of, where in each they begin, and how many. */
   readonly #partSlot = new Int32Array(MAX_PIECES)
   readonly #partOffset = new Int32Array(MAX_PIECES)
@@ -53,7 +48,6 @@ export class UdpSegments {
   #parts = 0
   /** Nothing but an order that was not kept speaks for the match. */
   #isDoubtful = false
-  #offset = 0
   #tries = 0
   #chosen: JourneySlot = -1
   #chosenOffset = 0
@@ -70,6 +64,7 @@ export class UdpSegments {
     this.#window = window
     this.#matcher = matcher
     this.#identity = identity
+    this.#fits = new PieceFits(this.#big, addresses, window)
   }
 
   /** A datagram begins a journey: it is kept where it may be cut later. */
@@ -125,7 +120,7 @@ export class UdpSegments {
     for (let isBegun = false; known < MAX_BIG && !isBegun; big = this.#big.previousOf(big)) {
       const slot = this.#slotOf(big)
       if (slot < 0) break
-      const place = this.#placeOf(big, slot, leg)
+      const place = this.#fits.placeOf(big, slot, leg)
       isBegun = place >= 0
       recent[known++] = big
     }
@@ -139,92 +134,22 @@ export class UdpSegments {
       big = this.#big.previousOf(big)
     }
     if (best !== Fit.No) return Match.Sighting
-    return known > 0 && this.#isCopy(recent[known - 1]!, leg, headers) ? Match.Copy : Match.None
+    if (known === 0 || !this.#fits.isCopy(recent[known - 1]!, leg, headers)) return Match.None
+    this.slot = this.#slotOf(recent[known - 1]!)
+    return Match.Copy
   }
 
   /** Makes it the first part where it fits better. */
   #better(best: Fit, big: BigIndex, leg: LegIndex, headers: Headers): Fit {
-    const fit = this.#fit(big, leg, headers)
+    const fit = this.#fits.fit(big, leg, headers)
     if (fit <= best) return best
     const slot = this.#slotOf(big)
-    const room = this.#window.payloadLenBytes[slot]! - this.#offset
+    const room = this.#window.payloadLenBytes[slot]! - this.#fits.offset
     this.#parts = 0
-    this.#addPart(slot, this.#offset, Math.min(room, headers.payloadLenBytes))
+    this.#addPart(slot, this.#fits.offset, Math.min(room, headers.payloadLenBytes))
     const hasBody = this.#identity.bodyBytes > 0
-    this.#isDoubtful = fit === Fit.ByOrder && (!hasBody || this.#offset !== this.#endOn(big, leg))
+    this.#isDoubtful = fit === Fit.ByOrder && (!hasBody || this.#fits.offset !== this.#fits.endOn(big, leg))
     return fit
-  }
-
-  /** How well a packet fits as a piece of a big datagram; where it fits best is left in `#offset`. */
-  #fit(big: BigIndex, leg: LegIndex, headers: Headers): Fit {
-    const slot = this.#slotOf(big)
-    const length = this.#window.payloadLenBytes[slot]!
-    const place = this.#placeOf(big, slot, leg)
-    if (place >= 0 && this.#big.seenBytes[place]! >= length) return Fit.No
-    const end = this.#endOn(big, leg)
-    const mine = headers.payloadLenBytes
-    const known = this.#big.pieceLenOf(big)
-    const unit = known > 0 || mine > MAX_PIECE_BYTES ? known : mine
-    const id = this.#window.ipId[slot]!
-    // A translator to IPv6 and back makes numbers up.
-    const isNumbered =
-      headers.ipVersion === 4 && (id !== 0 || headers.ipId !== 0) && !this.#addresses.hasTwoFamilies
-    if (isNumbered) {
-      const piece = (headers.ipId - id) & 0xffff
-      if (piece >= MAX_PIECES) return Fit.No
-      let at = unit > 0 ? piece * unit : end
-      // Its last piece, when none has told yet how long the others are.
-      if (known === 0 && at + mine > length && (length - mine) % piece === 0) at = length - mine
-      const fit = this.#big.isSeen(big, place, at) ? Fit.No : this.#fitAt(big, at, end, length, headers)
-      if (fit !== Fit.No) return fit === Fit.ByOrder ? (at === end ? Fit.NextById : Fit.ById) : fit
-      if (piece > 0) return Fit.No
-    }
-    const next = this.#fitAt(big, end, end, length, headers)
-    if (next === Fit.Next) return next
-    const last = length - mine
-    if (unit > 0)
-      for (let at = end + unit; at < last; at += unit)
-        if (this.#fitAt(big, at, end, length, headers) === Fit.ByBytes) return Fit.ByBytes
-    const asLast = last > end ? this.#fitAt(big, last, end, length, headers) : Fit.No
-    if (asLast === Fit.ByBytes) return asLast
-    if (place >= 0 && unit > 0 && this.#big.seenBytes[place]! < end)
-      for (let at = 0; at < end; at += unit)
-        if (!this.#big.isSeen(big, place, at) && this.#fitAt(big, at, end, length, headers) === Fit.ByBytes)
-          return Fit.ByBytes
-    if (isNumbered) return Fit.No
-    this.#offset = next === Fit.No ? last : end
-    return next === Fit.No ? asLast : next
-  }
-
-  /** Only what is joined of whole pieces goes on behind the end of the datagram, or ends within. */
-  #fitAt(big: BigIndex, at: number, end: number, length: number, headers: Headers): Fit {
-    const mine = headers.payloadLenBytes
-    const room = length - at
-    const unit = this.#big.pieceLenOf(big)
-    if (at < 0 || room <= 0) return Fit.No
-    if (mine > room && (at !== end || (unit > 0 && room % unit !== 0))) return Fit.No
-    if (mine < room && unit > 0 && mine % unit !== 0) return Fit.No
-    this.#offset = at
-    const { bytes, payloadOffset } = headers
-    const compared = this.#big.compare(big, at, bytes, payloadOffset, Math.min(mine, room), headers.end)
-    if (compared === Compared.Different) return Fit.No
-    if (compared === Compared.Unknown) return Fit.ByOrder
-    return at === end ? Fit.Next : Fit.ByBytes
-  }
-
-  /** Was this numbered piece seen here before? */
-  #isCopy(big: BigIndex, leg: LegIndex, headers: Headers): boolean {
-    const slot = this.#slotOf(big)
-    const id = this.#window.ipId[slot]!
-    const unit = this.#big.pieceLenOf(big)
-    if (headers.ipVersion !== 4 || id === 0 || unit === 0) return false
-    const at = ((headers.ipId - id) & 0xffff) * unit
-    const length = Math.min(unit, this.#window.payloadLenBytes[slot]! - at)
-    if (length !== headers.payloadLenBytes) return false
-    const { bytes, payloadOffset, end } = headers
-    if (this.#big.compare(big, at, bytes, payloadOffset, length, end) === Compared.Different) return false
-    this.slot = slot
-    return this.#big.isSeen(big, this.#big.placeOf(big, leg), at)
   }
 
   /** The first piece of some datagram, or the datagram that some piece begins: both have the same key but for the length. */
@@ -235,7 +160,7 @@ export class UdpSegments {
     let steps = 0
     for (let slot = window.newest(low); slot >= 0 && ++steps <= MAX_STEPS; slot = window.older(slot)) {
       if (window.keyLow[slot] !== low || window.keyHigh[slot] === high) continue
-      if (!this.#mayCarry(slot, headers) || this.#isSeenOn(slot, leg)) continue
+      if (!this.#mayCarry(slot, headers) || this.#fits.isSeenOn(slot, leg)) continue
       this.#consider(slot, 0, direction, leg, headers, timeNs)
     }
     return this.#choice(headers)
@@ -245,9 +170,9 @@ export class UdpSegments {
   #beginInside(direction: DirectionIndex, leg: LegIndex, headers: Headers, timeNs: number): Match {
     this.#resetChoice()
     for (let i = 0, big = this.#big.count; i < MAX_UNLINKED && this.#slotOf(big) >= 0; i++, big--) {
-      const fit = this.#fit(big, leg, headers)
+      const fit = this.#fits.fit(big, leg, headers)
       if (fit !== Fit.Next && fit !== Fit.ByBytes) continue
-      this.#consider(this.#slotOf(big), this.#offset, direction, leg, headers, timeNs)
+      this.#consider(this.#slotOf(big), this.#fits.offset, direction, leg, headers, timeNs)
     }
     return this.#choice(headers)
   }
@@ -350,7 +275,7 @@ export class UdpSegments {
       // Receive offload ends with the first piece that is shorter.
       if (length === 0 || (unit > 0 && (length > unit || (length < unit && length !== rest)))) continue
       this.#tries++
-      if (this.#isPart(slot, headers, at) && !this.#isSeenOn(slot, leg)) return slot
+      if (this.#isPart(slot, headers, at) && !this.#fits.isSeenOn(slot, leg)) return slot
     }
     return -1
   }
@@ -412,7 +337,7 @@ export class UdpSegments {
       big = isWhole ? 0 : this.#keep(slot, direction, headers, headers.end)
     }
     if (big > 0) {
-      let place = this.#placeOf(big, slot, leg)
+      let place = this.#fits.placeOf(big, slot, leg)
       if (place < 0) place = this.#big.addPlace(big, leg)
       const isPiece =
         this.#parts === 1 && lenBytes <= MAX_PIECE_BYTES && offset + lenBytes < window.payloadLenBytes[slot]!
@@ -432,25 +357,5 @@ export class UdpSegments {
       flags[other]! |= JourneyFlag.Twin
       flags[slot]! |= JourneyFlag.Twin
     }
-  }
-
-  #endOn(big: BigIndex, leg: LegIndex): number {
-    const place = this.#big.placeOf(big, leg)
-    return place < 0 ? 0 : this.#big.seenEnd[place]!
-  }
-
-  /** Where pieces on a leg are noted, or -1 while it has seen nothing of the datagram. */
-  #placeOf(big: BigIndex, slot: JourneySlot, leg: LegIndex): PlaceIndex {
-    const known = this.#big.placeOf(big, leg)
-    if (known >= 0 || !this.#isSeenOn(slot, leg)) return known
-    const place = this.#big.addPlace(big, leg)
-    if (place >= 0) this.#big.see(big, place, 0, this.#window.payloadLenBytes[slot]!, 0)
-    return place
-  }
-
-  #isSeenOn(slot: JourneySlot, leg: LegIndex): boolean {
-    const { firstSighting, nextSighting, leg: legOf } = this.#window
-    for (let s = firstSighting[slot]!; s >= 0; s = nextSighting[s]!) if (legOf[s] === leg) return true
-    return false
   }
 }

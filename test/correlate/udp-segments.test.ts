@@ -374,3 +374,16 @@ test('equal datagrams in equal pieces: one piece is lost, and nothing says whose
   expect(outcomes.filter((outcome) => outcome === 'lost')).toEqual([])
   expect(outcomes.filter((outcome) => outcome === 'ambiguous').length).toBeGreaterThan(1)
 })
+
+test('a flood of long datagrams of all lengths, of everybody and of nobody, is taken as it comes', async () => {
+  const points = new Points('ipv6')
+  const names = ['container', 'veth', 'uplink', 'server']
+  for (const i of range(2000)) {
+    // Zeros begin whatever is longer, so that each is compared with all the others.
+    const payload = new Uint8Array(30 + ((i * 7919) % 9000))
+    points.see(names[i % 4]!, [{ ipId: 0, payload }], 40_000 + (i % 50))
+  }
+  const { journeys, told } = await points.analyzed()
+  expect(journeys.length).toBeGreaterThan(0)
+  expect(told).toEqual({ container: 500, veth: 500, uplink: 500, server: 500 })
+})

@@ -220,7 +220,7 @@ async function joined(files: Record<PointName, string>) {
 const framesBy = (files: Record<PointName, string>) =>
   Object.fromEntries(POINTS.map((point) => [point, framesIn(files[point]).length]))
 
-describe.skipIf(!canRun)('UDP offload', () => {
+describe.skipIf(!canRun)('UDP offload', { timeout: 150_000 }, () => {
   for (const address of ['10.82.0.2', 'fd82::2']) {
     // With a shorter last piece, and without: then what is joined may reach across the end of a datagram.
     for (const lengthBytes of [address.includes(':') ? 31 * GSO : 50_000]) {
