@@ -196,6 +196,13 @@ export class Matcher {
     return matched
   }
 
+  /** How well a leg fits the flow of a journey that shares bytes with a packet on it; -1 where they can't be one flow. */
+  scoreOf(leg: LegIndex, slot: JourneySlot, headers: Headers, timeNs: number): number {
+    const direction = this.#flows.find(this.#legs.direction[leg]!)
+    const theirs = this.#flows.find(this.#window.direction[slot]!)
+    return this.#linkScore(leg, direction, theirs, this.#seenAt(slot, leg), headers, timeNs)
+  }
+
   #isPieceById(headers: Headers, slot: JourneySlot): boolean {
     if (headers.ipVersion !== 4) return true
     const distance = ((headers.ipId - this.#window.ipId[slot]!) << 16) >> 16
