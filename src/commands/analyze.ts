@@ -19,6 +19,7 @@ import {
   addPort,
   decodeAs,
   filterExpression,
+  interfaceName,
   nameList,
 } from './option-values.ts'
 import { complain, type Output, outputFile, standardOutput } from './output.ts'
@@ -37,6 +38,7 @@ interface AnalyzeFlags {
   flow?: number[]
   filter?: FlowFilter['expression']
   decodeAs?: ReadonlyMap<number, UdpTunnel>
+  ifname?: ReadonlyMap<string, string>
   keepClocks?: boolean
 }
 
@@ -79,6 +81,11 @@ export function analyzeCommand(): Command {
       'a tunnel behind this UDP port: 8888=vxlan, geneve, gtpu or none (repeatable)',
       decodeAs,
     )
+    .option(
+      '--ifname <index=name>',
+      'what to call interface INDEX of a `tcpdump -i any` file: 3=docker0, or any:3=docker0 (repeatable)',
+      interfaceName,
+    )
     .option('--keep-clocks', 'leave times as recorded, even where hosts have clocks that differ')
     .option('--json', 'print one JSON document (schema hoptrace.report/1)')
     .option('--journeys <file>', 'write a line of JSON for each packet to FILE, or - for stdout')
@@ -107,6 +114,7 @@ async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
     journeys: listsPackets || journeyPath !== undefined,
     onProgress: bar.update,
     ...(flags.decodeAs ? { tunnelPorts: flags.decodeAs } : {}),
+    ...(flags.ifname ? { interfaceNames: flags.ifname } : {}),
     ...(flags.keepClocks ? { keepClocks: true } : {}),
     ...(flags.path ? { path: flags.path } : {}),
     ...(flags.write === undefined ? {} : { write: flags.write }),
@@ -128,7 +136,11 @@ async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
   if (flags.json) {
     for (const piece of renderJsonChunks(selected)) await stdout.write(piece)
   } else if (!streamsJourneys) {
-    await stdout.write(noMatch === null ? renderSelected(selected, flags, stdout) : `${noMatch}\n`)
+    await stdout.write(
+      noMatch === null
+        ? renderSelected(selected, flags, stdout, selected !== analysis.report)
+        : `${noMatch}\n`,
+    )
   }
   if (noMatch !== null && (flags.json || streamsJourneys)) complain(noMatch)
   const showsWarnings = flags.json || (!streamsJourneys && noMatch === null && !flags.flow)
@@ -183,10 +195,11 @@ function reportOnInterrupt(): void {
   })
 }
 
-function renderSelected(report: Report, flags: AnalyzeFlags, stdout: Output): string {
+function renderSelected(report: Report, flags: AnalyzeFlags, stdout: Output, isPart: boolean): string {
   const options = { columns: stdout.columns, color: stdout.color }
   if (flags.flow) return report.flows.map((flow) => renderFlowDetail(report, flow, options)).join('\n')
-  return renderText(report, options)
+  // Whoever states the path knows it; and what is told of all traffic is not about a few flows of it.
+  return renderText(report, { ...options, hidesLinks: flags.path !== undefined || isPart })
 }
 
 function filterOf(flags: AnalyzeFlags): FlowFilter {

@@ -193,7 +193,9 @@ async function run(flags: CaptureFlags): Promise<void> {
     })
     if (flags.json) for (const piece of renderJsonChunks(selected)) await stdout.write(piece)
     else if (!flags.ndjson)
-      await stdout.write(`\n${renderText(selected, { columns: stdout.columns, color: stdout.color })}`)
+      await stdout.write(
+        `\n${renderText(selected, { columns: stdout.columns, color: stdout.color, hidesLinks: true })}`,
+      )
     await stdout.end()
   } finally {
     watch?.close()
