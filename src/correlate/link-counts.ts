@@ -1,6 +1,6 @@
 /** What lies between two points, counted; and the conclusion from the counts. */
 
-import type { Encapsulation } from './joined-flow.ts'
+import type { Encapsulation, Latency } from './joined-flow.ts'
 
 /**
  * `same-place`: both captured the same interface · `same-wire`: two ends of one cable, or two ports of one layer-2
@@ -53,7 +53,7 @@ export interface Link {
 }
 
 /** Delays of flows that go into a median. */
-export const MAX_DELAYS = 10_000
+const MAX_DELAYS = 10_000
 /** Different TTL steps, VLAN changes or tunnels that are told apart at one link. */
 const MAX_KINDS = 16
 /** So many packets with equal times at both points are no accident; where clocks tell whole µs only, it takes more. */
@@ -71,6 +71,13 @@ export class DirectionCount implements Omit<LinkDirection, 'delay' | 'vlans' | '
   readonly mediansNs: number[] = []
   minNs = Number.POSITIVE_INFINITY
   maxNs = Number.NEGATIVE_INFINITY
+
+  noteDelay(delay: Latency | null): void {
+    if (delay === null) return
+    if (this.mediansNs.length < MAX_DELAYS) this.mediansNs.push(delay.medianNs)
+    this.minNs = Math.min(this.minNs, delay.minNs)
+    this.maxNs = Math.max(this.maxNs, delay.p99Ns)
+  }
 
   finished(): LinkDirection {
     const { kept, replaced, partly } = this.macs

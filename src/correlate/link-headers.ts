@@ -17,6 +17,8 @@ const WORDS = 4
 const HAS_SOURCE = 1 << 26
 const HAS_DESTINATION = 1 << 27
 const TAGS_AT = 24
+/** All that tells of VLANs. */
+const TAGS = HAS_SOURCE - 1
 const MAX_TAGS = 2
 
 /** Interned link headers. LINUX_SLL and SLL2 tell the source address only; loopback's, all zeros, tells nothing. */
@@ -55,12 +57,24 @@ export class LinkHeaderTable {
     const [one, other] = [a * WORDS, b * WORDS]
     const words = this.#words
     const both = words[one + 3]! & words[other + 3]!
-    const sameMiddle = words[one + 1]! ^ words[other + 1]!
-    const sames: boolean[] = []
-    if (both & HAS_SOURCE) sames.push(words[one + 2] === words[other + 2] && (sameMiddle & 0xffff) === 0)
-    if (both & HAS_DESTINATION) sames.push(words[one] === words[other] && sameMiddle >>> 16 === 0)
-    if (sames.length === 0) return 'unknown'
-    return sames.every((same) => same) ? 'kept' : sames.some((same) => same) ? 'partly' : 'replaced'
+    const middle = words[one + 1]! ^ words[other + 1]!
+    let known = 0
+    let same = 0
+    if (both & HAS_SOURCE) {
+      known++
+      if (words[one + 2] === words[other + 2] && (middle & 0xffff) === 0) same++
+    }
+    if (both & HAS_DESTINATION) {
+      known++
+      if (words[one] === words[other] && middle >>> 16 === 0) same++
+    }
+    if (known === 0) return 'unknown'
+    if (same === 0) return 'replaced'
+    return same === known ? 'kept' : 'partly'
+  }
+
+  haveSameVlans(a: LinkHeaderIndex, b: LinkHeaderIndex): boolean {
+    return ((this.#words[a * WORDS + 3]! ^ this.#words[b * WORDS + 3]!) & TAGS) === 0
   }
 
   /** VLAN ids, the outer one first, at most two; more tags than that count as two. */

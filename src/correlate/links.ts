@@ -6,7 +6,7 @@ import type { FlowReader, Ways } from './flow-reader.ts'
 import { Protocol } from './identity.ts'
 import type { JoinedFlow } from './joined-flow.ts'
 import type { LegIndex } from './legs.ts'
-import { addKind, addTo, type DirectionCount, type Link, LinkCount, MAX_DELAYS } from './link-counts.ts'
+import { addKind, addTo, type DirectionCount, type Link, LinkCount } from './link-counts.ts'
 import { PatternFlag } from './patterns.ts'
 
 export interface Links {
@@ -55,24 +55,30 @@ class LinkSurvey {
   note({ forward, way }: Ways, flow: JoinedFlow): void {
     const { legs } = this.#correlator
     if (!flow.firstNs.endsWith('000')) this.#hasNanoseconds = true
+    // In the order of the ways; only of legs that are next to each other, and not of all.
+    let next = 0
     way.forEach((side, turned) => {
       for (const leg of side) this.#active.add(legs.point[leg]!)
-      for (let i = 1; i < side.length; i++)
+      for (let i = 1; i < side.length; i++) {
+        const delay = flow.latency[next]
+        const isOfThese =
+          delay !== undefined &&
+          (delay.direction === 'reverse') === (turned === 1) &&
+          delay.between[0] === this.#nameOf(side[i - 1]!) &&
+          delay.between[1] === this.#nameOf(side[i]!)
+        if (isOfThese) next++
         // Not simply the leg in front of it: see `translations`.
         for (let before = i - 1; before >= 0; before--) {
           const packets = this.#packetsAtBoth(forward ^ turned, side[before]!, side[i]!)
           if (packets === 0) continue
-          this.#noteStep(side[before]!, side[i]!, packets, turned === 1)
+          this.#noteStep(side[before]!, side[i]!, packets, turned === 1).noteDelay(
+            isOfThese && before === i - 1 ? delay : null,
+          )
           break
         }
+      }
     })
     for (const { kind, between } of flow.translations) this.#named(between).translations[kind]++
-    for (const { direction, between, minNs, medianNs, p99Ns } of flow.latency) {
-      const count = this.#directed(between, direction === 'reverse')
-      if (count.mediansNs.length < MAX_DELAYS) count.mediansNs.push(medianNs)
-      count.minNs = Math.min(count.minNs, minNs)
-      count.maxNs = Math.max(count.maxNs, p99Ns)
-    }
   }
 
   /** An exchange goes on where its second connection is seen first. */
@@ -132,7 +138,7 @@ class LinkSurvey {
     return packets
   }
 
-  #noteStep(a: LegIndex, b: LegIndex, packets: number, isReply: boolean): void {
+  #noteStep(a: LegIndex, b: LegIndex, packets: number, isReply: boolean): DirectionCount {
     const { legs, linkHeaders } = this.#correlator
     const count = this.#between(legs.point[a]!, legs.point[b]!, isReply)
     count.packets += packets
@@ -148,15 +154,21 @@ class LinkSurvey {
     // An echo's identifier stands in both ports; it counts as the source's.
     if (legs.destination[a] !== legs.destination[b] || (!isEcho && (ports & 0xffff) !== 0))
       count.rewritten.destination += packets
-    if (legs.link[a] !== legs.link[b] && legs.link[a] !== 0 && legs.link[b] !== 0) {
+    if (
+      legs.link[a] !== legs.link[b] &&
+      legs.link[a] !== 0 &&
+      legs.link[b] !== 0 &&
+      !linkHeaders.haveSameVlans(legs.link[a]!, legs.link[b]!)
+    ) {
       const [from, to] = [linkHeaders.vlans(legs.link[a]!), linkHeaders.vlans(legs.link[b]!)]
-      if (from.join() !== to.join()) addKind(count.vlans, `${from} ${to}`, { from, to, packets })
+      addKind(count.vlans, `${from} ${to}`, { from, to, packets })
     }
     if (legs.encapsulation(a) !== legs.encapsulation(b)) {
       const [from, to] = [a, b].map((leg) => this.#reader.encapsulation(leg).encapsulation ?? [])
       const key = `${legs.encapsulation(a)} ${legs.encapsulation(b)}`
       addKind(count.tunnels, key, { from: from!, to: to!, packets })
     }
+    return count
   }
 
   /** All packets of the leg had the same TTL. */
@@ -190,8 +202,8 @@ class LinkSurvey {
     return isForward ? count.forward : count.reverse
   }
 
-  #directed([a, b]: readonly [string, string], isReply: boolean): DirectionCount {
-    return this.#between(this.#byName.get(a)!, this.#byName.get(b)!, isReply)
+  #nameOf(leg: LegIndex): string {
+    return this.#correlator.points[this.#correlator.legs.point[leg]!]!.name
   }
 
   #named([a, b]: readonly [string, string]): LinkCount {
