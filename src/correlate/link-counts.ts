@@ -69,6 +69,8 @@ export class DirectionCount implements Omit<LinkDirection, 'delay' | 'vlans' | '
   readonly rewritten = { source: 0, destination: 0 }
   readonly tunnels = new Map<string, LinkDirection['tunnels'][number]>()
   readonly mediansNs: number[] = []
+  /** Bit 0: packets to a server are among these; bit 1: packets to a client. */
+  sides = 0
   minNs = Number.POSITIVE_INFINITY
   maxNs = Number.NEGATIVE_INFINITY
 
@@ -143,13 +145,16 @@ export class LinkCount {
   }
 }
 
-/** One frame has one time for all who capture at its interface; on its way it takes at least some ns. */
+/**
+ * One frame has one time for all who capture at its interface; on its way it takes at least some ns. The tap of a bridge has the
+ * time of the port that a packet came in by, too, but not that of the port that the answer goes out by.
+ */
 function isSamePlace(both: readonly DirectionCount[], hasNanoseconds: boolean): boolean {
   const packets = both.reduce((sum, one) => sum + one.packets, 0)
   return (
+    both.reduce((sides, one) => sides | one.sides, 0) === 3 &&
     packets >= (hasNanoseconds ? LEAST_EQUAL_TIMES : LEAST_EQUAL_MICROSECONDS) &&
-    // The tap of a bridge has the time of the port that a packet came in by: in one direction only.
-    both.every((one) => one.packets > 0 && one.minNs === 0 && one.maxNs === 0)
+    both.every((one) => one.packets === 0 || (one.minNs === 0 && one.maxNs === 0))
   )
 }
 

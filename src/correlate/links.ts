@@ -143,6 +143,7 @@ class LinkSurvey {
     const count = this.#between(legs.point[a]!, legs.point[b]!, isReply)
     count.packets += packets
     count.flows++
+    count.sides |= isReply ? 2 : 1
     const isTunnelled = legs.encapsulation(a) !== 0 && legs.encapsulation(b) !== 0
     // What a packet's own TTL is inside of a tunnel says nothing about the tunnel's way.
     if (!isTunnelled && this.#hasOneTtl(a) && this.#hasOneTtl(b))

@@ -35,7 +35,9 @@ export function renderLinks(
 ): string[] {
   // What spans others says again what these say.
   const told = links.filter(({ spans }) => !spans)
-  const lines = groups.length > 1 ? apartLines(groups, columns) : []
+  // Where nothing at all was joined, a warning says so.
+  const isApart = groups.length > 1 && groups.some((group) => group.length > 1)
+  const lines = isApart ? apartLines(groups, columns) : []
   const shown = told.slice(0, MAX_LINKS).map((link) => [between(link), aboutLink(link)] as const)
   const nameColumns = Math.min(WIDEST_NAMES, Math.max(...shown.map(([names]) => displayWidth(names))))
   for (const [names, about] of shown)
