@@ -1,6 +1,14 @@
 /** Links: what is told of captures that nobody labelled, and its evidence, against tshark's own fields. */
 
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -195,6 +203,17 @@ describe('nobody labelled the captures', () => {
   })
 })
 
+/** Lowers the TTL of the nth echo request in a pcap file by n modulo 5, as a traceroute that keeps its identifier. */
+function varyTtl(file: string): void {
+  const bytes = readFileSync(file)
+  let requests = 0
+  for (let at = 24; at < bytes.length; at += 16 + bytes.readUInt32LE(at + 8)) {
+    const ip = at + 16 + 14
+    if (bytes[ip + 20] === 8) bytes[ip + 8]! -= requests++ % 5
+  }
+  writeFileSync(file, bytes)
+}
+
 describe('conclusions', () => {
   test('of the recorded scenarios', async () => {
     const told = async (scenario: string) => conclusions(await reportOf([join(CAPTURES, scenario)]))
@@ -241,4 +260,72 @@ describe('conclusions', () => {
       expect(back).toEqual([['c', 'b', 'a']])
     },
   )
+
+  test('VLAN tags and tunnels: where they begin and end, and what is inside proves nothing about outside', async () => {
+    const trace = new TraceBuilder({
+      seed: 5,
+      points: ['pod', { name: 'trunk', vlan: 42 }, 'uplink', 'uplink2', 'pod2'],
+      routed: [
+        ['trunk', 'uplink'],
+        ['uplink', 'uplink2'],
+        ['uplink2', 'pod2'],
+      ],
+    })
+    const web = trace.tcp({
+      client: { ip: '10.244.1.5', port: 40_000 },
+      server: { ip: '10.244.2.7', port: 8080 },
+      tunnels: [
+        {
+          kind: 'vxlan',
+          id: 4097,
+          within: [
+            ['trunk', 'uplink'],
+            ['uplink2', 'pod2'],
+          ],
+          client: '192.168.1.10',
+          server: '192.168.2.20',
+        },
+      ],
+    })
+    web.open()
+    web.send('client', 100)
+    web.close()
+    const { report } = await analyzeTrace(trace)
+    expect(conclusions(report)).toEqual([
+      'pod → trunk same-wire',
+      'trunk → uplink tunnel',
+      'uplink → uplink2 unclear',
+      'uplink2 → pod2 tunnel',
+    ])
+    const [first, into, , out] = report.links!.map(({ evidence }) => evidence)
+    const { packets } = first!.forward
+    expect(first!.forward.vlans).toEqual([{ from: [], to: [42], packets }])
+    expect(first!.reverse.vlans).toEqual([{ from: [42], to: [], packets: first!.reverse.packets }])
+    const tunnel = { kind: 'vxlan', id: 4097, src: '192.168.1.10', dst: '192.168.2.20' }
+    expect(into!.forward.tunnels).toEqual([{ from: [], to: [tunnel], packets }])
+    expect(out!.forward.tunnels).toEqual([{ from: [tunnel], to: [], packets }])
+  })
+
+  test('a TTL that varies within a flow is no evidence for any step', async () => {
+    const trace = new TraceBuilder({
+      seed: 6,
+      points: ['client', 'hop', 'server'],
+      routed: [['hop', 'server']],
+    })
+    const ping = trace.echo({ client: { ip: '10.0.0.1', port: 7 }, server: { ip: '10.0.1.1', port: 7 } })
+    for (let seq = 1; seq <= 12; seq++) {
+      ping.request(seq)
+      ping.reply(seq)
+    }
+    const place = join(folder, 'ttl')
+    mkdirSync(place)
+    trace.write(place)
+    for (const point of ['client', 'hop', 'server']) varyTtl(join(place, `${point}.pcap`))
+    const report = await reportOf([place])
+    const [, routed] = report.links!
+    expect(routed!.evidence.forward).toMatchObject({ packets: 12, ttl: [], macs: { replaced: 12 } })
+    // The answers all had the same.
+    expect(routed!.evidence.reverse).toMatchObject({ packets: 12, ttl: [{ step: -1, packets: 12 }] })
+    expect(conclusions(report)).toEqual(['client → hop same-wire', 'hop → server routed'])
+  })
 })
