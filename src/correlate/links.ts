@@ -39,6 +39,8 @@ class LinkSurvey {
   readonly #byName = new Map<string, PointIndex>()
   readonly #counts = new Map<number, LinkCount>()
   readonly #active = new Set<PointIndex>()
+  /** Keys of points that some flow was seen at, both; a packet that can't be told from another joins them as well. */
+  readonly #together = new Set<number>()
   /** Some time of a flow has a fraction of a µs. */
   #hasNanoseconds = false
 
@@ -57,8 +59,12 @@ class LinkSurvey {
     if (!flow.firstNs.endsWith('000')) this.#hasNanoseconds = true
     // In the order of the ways; only of legs that are next to each other, and not of all.
     let next = 0
+    const first = legs.point[way[0][0] ?? way[1][0]!]!
     way.forEach((side, turned) => {
-      for (const leg of side) this.#active.add(legs.point[leg]!)
+      for (const leg of side) {
+        this.#active.add(legs.point[leg]!)
+        this.#together.add(this.#key(first, legs.point[leg]!))
+      }
       for (let i = 1; i < side.length; i++) {
         const delay = flow.latency[next]
         const isOfThese =
@@ -98,8 +104,8 @@ class LinkSurvey {
   result(): Links {
     const { points } = this.#correlator
     const names = (some: readonly PointIndex[]) => some.map((point) => points[point]!.name)
-    const pairs = [...this.#counts]
-      .map(([key, count]) => ({ a: Math.floor(key / points.length), b: key % points.length, count }))
+    const pairs = this.#pairsOf(this.#counts.keys())
+      .map(({ a, b }) => ({ a, b, count: this.#count(a, b) }))
       .filter(({ count }) => count.isLink)
       .sort(
         (one, other) =>
@@ -120,7 +126,7 @@ class LinkSurvey {
         ...(spans.length > 0 ? { spans: names(spans) } : {}),
       }
     })
-    return { links, groups: this.#groups(pairs).map(names) }
+    return { links, groups: this.#groups([...pairs, ...this.#pairsOf(this.#together)]).map(names) }
   }
 
   /** Packets of a direction that both legs showed whole; undecided ones prove nothing. */
@@ -220,6 +226,11 @@ class LinkSurvey {
       this.#counts.set(key, count)
     }
     return count
+  }
+
+  #pairsOf(keys: Iterable<number>): { a: PointIndex; b: PointIndex }[] {
+    const { length } = this.#correlator.points
+    return [...keys].map((key) => ({ a: Math.floor(key / length), b: key % length }))
   }
 
   #key(a: PointIndex, b: PointIndex): number {
