@@ -5,6 +5,7 @@ import { descriptorOf } from './byte-source.ts'
 import type { ClockError } from './clock.ts'
 import { displayText } from './display-text.ts'
 import type { CaptureInput } from './inputs.ts'
+import { InterfaceNames } from './interface-names.ts'
 import { LinkType } from './link-types.ts'
 import type { CaptureInterface } from './reader.ts'
 import type { CaptureRecord, Gap, Point, PointIndex } from './record.ts'
@@ -75,17 +76,20 @@ export class FilePoints {
   private readonly cooked: Map<number, PointIndex>[] = []
   private readonly own: PointIndex[] = []
   private readonly clock: ClockError | null
+  private readonly names: InterfaceNames
 
   constructor(
     list: PointList,
     input: CaptureInput,
     interfaces: readonly CaptureInterface[],
     clock: ClockError | null = null,
+    names = new InterfaceNames(),
   ) {
     this.list = list
     this.input = input
     this.interfaces = interfaces
     this.clock = clock
+    this.names = names
   }
 
   /** The point of a record. */
@@ -167,7 +171,8 @@ export class FilePoints {
       const own = this.interfaces[interfaceIndex].name
       // A file that we wrote names its interfaces like this already.
       const isNamed = own?.endsWith(`:${key}`) === true
-      index = this.add(isNamed ? own : `${this.nameOf(interfaceIndex)}:${key}`, record.linkType)
+      const usual = isNamed ? own : `${this.nameOf(interfaceIndex)}:${key}`
+      index = this.add(this.names.nameOf(key, usual) ?? usual, record.linkType)
       if (index !== NO_POINT) known.set(key, index)
     }
     return index
@@ -188,7 +193,10 @@ export class FilePoints {
     const file = this.input.name ?? fileName(this.input.path)
     const { name: own, isPoint } = this.interfaces[interfaceIndex]
     if (this.interfaces.length === 1 && !(isPoint && own !== null && this.input.name === null)) return file
-    if (own === null) return `${file}:${interfaceIndex}`
+    if (own === null) {
+      const usual = `${file}:${interfaceIndex}`
+      return this.names.nameOf(interfaceIndex, usual) ?? usual
+    }
     return this.input.name === null ? own : `${file}:${own}`
   }
 }

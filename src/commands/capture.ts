@@ -205,7 +205,9 @@ async function run(flags: CaptureFlags): Promise<void> {
     if (flags.json) for (const piece of renderJsonChunks(selected)) await stdout.write(piece)
     else if (flags.ndjson) verdicts.complain(selected)
     else if (!streamsTap(flags))
-      await stdout.write(`\n${renderText(selected, { columns: stdout.columns, color: stdout.color })}`)
+      await stdout.write(
+        `\n${renderText(selected, { columns: stdout.columns, color: stdout.color, hidesLinks: true })}`,
+      )
     await verdicts.write(selected, suiteOf(flags))
     await stdout.end()
   } finally {

@@ -13,6 +13,7 @@ import { Identity, Protocol } from './identity.ts'
 import { LatencyTable } from './latency.ts'
 import { LegFinder } from './leg-finder.ts'
 import { type LegIndex, LegTable } from './legs.ts'
+import { LinkHeaderTable } from './link-headers.ts'
 import { Match, Matcher, sequenceLength } from './matcher.ts'
 import { NotJoined, reasonNotJoined } from './not-joined.ts'
 import { PatternTable } from './patterns.ts'
@@ -49,6 +50,7 @@ export class Correlator {
   readonly addresses = new AddressTable()
   readonly encapsulations = new EncapsulationTable(this.addresses)
   readonly legs = new LegTable()
+  readonly linkHeaders = new LinkHeaderTable()
   readonly patterns = new PatternTable()
   readonly flows = new FlowTable(this.legs, this.patterns)
   readonly latency = new LatencyTable()
@@ -94,6 +96,15 @@ export class Correlator {
    * belongs to (from 0), or -1 where it takes no part (counted in `notJoined`).
    */
   add(point: PointIndex, record: CaptureRecord, frame: Headers): number {
+    const { legs } = this
+    const known = legs.count
+    const serial = this.#join(point, record, frame)
+    // Once for each leg: MAC addresses change with a flow's way, hardly within one.
+    for (let leg = known; leg < legs.count; leg++) legs.link[leg] = this.linkHeaders.intern(frame)
+    return serial
+  }
+
+  #join(point: PointIndex, record: CaptureRecord, frame: Headers): number {
     let headers = frame
     let encapsulation = 0
     while (headers.hasInner && isPacket(headers.inner)) {

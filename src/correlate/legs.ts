@@ -59,6 +59,8 @@ export class LegTable {
   keepsIpId = new Uint8Array(64)
   /** The tuple begins a new conversation with its next packet. */
   stale = new Uint8Array(64)
+  /** Link header of the frame that began the leg, see `LinkHeaderTable`. */
+  link: Uint16Array<ArrayBuffer> = new Uint16Array(64)
   /** Usual delay behind the first sighting of a packet, in ns, as a running mean; NaN before the first. */
   usualDelayNs = new Float64Array(64)
 
@@ -229,6 +231,7 @@ export class LegTable {
     this.mss = grown(this.mss, capacity)
     this.stale = grown(this.stale, capacity)
     this.keepsIpId = grown(this.keepsIpId, capacity)
+    this.link = grown(this.link, capacity)
     this.usualDelayNs = grown(this.usualDelayNs, capacity)
     this.#hash = grown(this.#hash, capacity)
   }

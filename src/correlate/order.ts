@@ -16,13 +16,17 @@ export function legsAlongTheWays(
   forward: DirectionIndex,
   cables: Cables,
 ): [LegIndex[], LegIndex[]] {
+  const { legs } = correlator
   const there = delays(correlator, wayOf(correlator, forward))
   const back = delays(correlator, wayOf(correlator, forward ^ 1))
-  const [forth, home] = [sorted(correlator, there, back), sorted(correlator, back, there)]
+  const forth = sorted(correlator, there, back)
+  // What takes no time (one interface that is captured twice) stands as it does on the way there, turned around.
+  const place = (leg: LegIndex) => forth.findIndex((other) => legs.point[other] === legs.point[leg])
+  const home = sorted(correlator, back, there, (a, b) => place(b) - place(a))
   return [
     asTheOtherWay(correlator, forth, home, there, back),
     asTheOtherWay(correlator, home, forth, back, there),
-  ].map((way) => cables.inOrder(correlator.legs, way)) as [LegIndex[], LegIndex[]]
+  ].map((way) => cables.inOrder(legs, way)) as [LegIndex[], LegIndex[]]
 }
 
 /** The legs of `there` by TTL, then by their delays in both directions, or in their own where some have no counterpart. */
@@ -30,6 +34,7 @@ function sorted(
   { legs }: Correlator,
   there: ReadonlyMap<LegIndex, number>,
   back: ReadonlyMap<LegIndex, number>,
+  otherwise: (a: LegIndex, b: LegIndex) => number = () => 0,
 ): LegIndex[] {
   const way = [...there.keys()]
   const backAt = way.map((leg) => {
@@ -41,7 +46,9 @@ function sorted(
   })
   const complete = !backAt.some(Number.isNaN)
   const key = new Map(way.map((leg, i) => [leg, complete ? there.get(leg)! - backAt[i]! : there.get(leg)!]))
-  return way.sort((a, b) => legs.ttl[b]! - legs.ttl[a]! || key.get(a)! - key.get(b)!)
+  return way.sort(
+    (a, b) => legs.ttl[b]! - legs.ttl[a]! || key.get(a)! - key.get(b)! || (complete ? otherwise(a, b) : 0),
+  )
 }
 
 /**

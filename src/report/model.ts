@@ -9,6 +9,7 @@ import type {
   SpliceSummary,
   Translation,
 } from '../correlate/joined-flow.ts'
+import type { Link } from '../correlate/link-counts.ts'
 import type { Finding } from '../diagnose/finding.ts'
 
 export type { Severity } from '../diagnose/finding.ts'
@@ -23,6 +24,8 @@ export type LatencyReport = Latency
 export type IcmpErrorReport = IcmpErrorSummary
 export type SpliceReport = SpliceSummary
 export type FlowReport = JoinedFlow
+export type { LinkDirection, LinkRelation } from '../correlate/link-counts.ts'
+export type LinkReport = Link
 
 export interface ReportPoint {
   name: string
@@ -76,6 +79,10 @@ export interface Report {
   points: ReportPoint[]
   /** All points, client side first. */
   path: string[]
+  /** What lies between points that are next to each other on the way of some flow, with its evidence. */
+  links?: LinkReport[]
+  /** Points by the traffic that they have in common; more than one group: these saw nothing in common. */
+  groups?: string[][]
   flows: FlowReport[]
   findings: FindingReport[]
   notJoined: NotJoinedReport[]

@@ -6,6 +6,7 @@ import { renderFindingCounts, renderFindings } from './findings-text.ts'
 import { renderFlowTable } from './flow-table.ts'
 import { groupBy } from './grouping.ts'
 import { harmless } from './harmless.ts'
+import { renderLinks } from './links-text.ts'
 import type { FlowReport, Report } from './model.ts'
 import { renderNames } from './names-text.ts'
 import { paletteFor } from './palette.ts'
@@ -25,6 +26,8 @@ export interface TextOptions {
   color: boolean
   /** Flows to list; 50 unless told. */
   maxFlows?: number
+  /** Leave out what lies between the points and how that is known. */
+  hidesLinks?: boolean
 }
 
 /** Renders the whole report as lines of text with a newline at the end. */
@@ -47,9 +50,10 @@ export function renderText(report: Report, options: TextOptions): string {
           path,
           maxFlows: options.maxFlows ?? MAX_FLOWS,
         })
+  const links = options.hidesLinks ? [] : renderLinks(report, columns, palette)
   const lines = [
     cutToWidth(summaryOf(report), columns),
-    ...section('Path', '', path.lines),
+    ...section('Path', '', links.length > 0 ? [...path.lines, '', ...links] : path.lines),
     ...section('Clocks', '', renderClocks(report, columns)),
     ...section('Names', '', renderNames(report, columns)),
     ...section('Flows', protocolCounts(flows), table),
