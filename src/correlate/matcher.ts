@@ -200,7 +200,7 @@ export class Matcher {
   scoreOf(leg: LegIndex, slot: JourneySlot, headers: Headers, timeNs: number): number {
     const direction = this.#flows.find(this.#legs.direction[leg]!)
     const theirs = this.#flows.find(this.#window.direction[slot]!)
-    return this.#linkScore(leg, direction, theirs, this.#seenAt(slot, leg), headers, timeNs)
+    return this.#linkScore(leg, direction, theirs, slot, this.#seenAt(slot, leg), headers, timeNs)
   }
 
   #isPieceById(headers: Headers, slot: JourneySlot): boolean {
