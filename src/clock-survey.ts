@@ -5,15 +5,11 @@ import { descriptorOf } from './capture/byte-source.ts'
 import type { ClockError } from './capture/clock.ts'
 import type { CaptureInput } from './capture/inputs.ts'
 import { openCapture } from './capture/open-capture.ts'
-import type { RecordReader } from './capture/reader.ts'
-import type { CaptureRecord, Epoch } from './capture/record.ts'
+import type { Epoch } from './capture/record.ts'
+import { ClockWitness } from './clock-witness.ts'
 import { clockErrors } from './correlate/clock-groups.ts'
 import { ClockSampler } from './correlate/clock-samples.ts'
 import { type ClockDifference, compareClocks } from './correlate/clocks.ts'
-import { Identity } from './correlate/identity.ts'
-import { reasonNotJoined } from './correlate/not-joined.ts'
-import { decodeFrame } from './decode/frame.ts'
-import { Headers } from './decode/headers.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
 
 /** Records of each file that the first look takes, and the second one where files turn out to have nothing in common. */
@@ -27,8 +23,6 @@ const TOTAL_SAMPLES = 1 << 17
 const MIN_SAMPLES = 1 << 6
 /** Sightings that are kept at once. */
 const MAX_SIGHTINGS = 400_000
-/** Selection of packets and estimates are the same in each run. */
-const SEED = 0x7c10c5
 
 /**
  * Compares the clocks of the files among `inputs`; pipes can be read only once and keep theirs. Resolves to the error of
@@ -69,8 +63,7 @@ class Survey {
   hasMore = false
   readonly #files: readonly CaptureInput[]
   readonly #epoch: Epoch
-  readonly #headers = new Headers()
-  readonly #identity = new Identity(SEED)
+  readonly #witness: ClockWitness
 
   constructor(
     files: readonly CaptureInput[],
@@ -79,17 +72,17 @@ class Survey {
   ) {
     this.#files = files
     this.#epoch = epoch
-    if (tunnelPorts) this.#headers.tunnelPorts = tunnelPorts
+    this.#witness = new ClockWitness(tunnelPorts)
   }
 
   /** Reads so many records of each file, and compares the clocks of every two files that have packets in common. */
   async look(maxRecords: number, maxSamples: number): Promise<ClockDifference[]> {
-    const { bodyBytes } = this.#identity
+    const { bodyBytes } = this.#witness
     const sampler = new ClockSampler(MAX_SIGHTINGS)
     this.hasMore = false
     for (const [number, file] of this.#files.entries()) await this.#read(number, file, maxRecords, sampler)
     // A file keeps less of its packets than those before it: only without payload do all packets compare.
-    if (this.#identity.bodyBytes !== bodyBytes) return this.look(maxRecords, maxSamples)
+    if (this.#witness.bodyBytes !== bodyBytes) return this.look(maxRecords, maxSamples)
     const pairs = (this.#files.length * (this.#files.length - 1)) / 2
     const share = Math.max(MIN_SAMPLES, Math.min(maxSamples, Math.floor(TOTAL_SAMPLES / pairs)))
     return sampler.samples(share).flatMap((samples) => compareClocks(samples) ?? [])
@@ -114,33 +107,13 @@ class Survey {
           this.hasMore = true
           return
         }
-        this.#take(number, reader, reader.record, sampler)
+        const { record, interfaces } = reader
+        this.#witness.take(sampler, number, 0, record, interfaces[record.interfaceIndex]!.snapLenBytes)
       }
     } finally {
       await reader.close()
     }
   }
-
-  #take(file: number, { interfaces }: RecordReader, record: CaptureRecord, sampler: ClockSampler): void {
-    const frame = this.#headers
-    const identity = this.#identity
-    identity.limitTo(interfaces[record.interfaceIndex]!.snapLenBytes)
-    decodeFrame(record.bytes, record.start, record.end, record.linkType, record.originalLenBytes, frame)
-    let headers = frame
-    while (headers.hasInner && headers.inner.ipVersion !== 0) headers = headers.inner
-    const isPiece = headers.moreFragments || headers.fragmentOffset > 0
-    if (headers.hasQuoted || isPiece || reasonNotJoined(headers) !== null) return
-    if (!headers.hasTransport || Number.isNaN(record.timeNs)) return
-    identity.of(headers)
-    if (identity.weak) return
-    const place = mixedIndex(record.interfaceIndex, frame.sllInterfaceIndex)
-    sampler.add(file, place, record.timeNs, headers, identity)
-  }
-}
-
-/** An interface of a file, or one of those that an SLL2 interface stands for. */
-function mixedIndex(interfaceIndex: number, sllInterfaceIndex: number): number {
-  return (interfaceIndex << 20) ^ sllInterfaceIndex
 }
 
 /** Can every file's clock be compared with every other's, at least through others? */

@@ -62,6 +62,11 @@ export class ClockSamples {
     this.strong[count] = isStrong ? 1 : 0
     this.count++
   }
+
+  /** Adds a sample of others of the same two files. */
+  addFrom({ timeNs, aheadNs, connection, side, hops, strong }: ClockSamples, i: number): void {
+    this.add(timeNs[i]!, aheadNs[i]!, connection[i]!, side[i]!, hops[i]!, strong[i] === 1)
+  }
 }
 
 /**

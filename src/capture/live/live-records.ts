@@ -1,11 +1,14 @@
 /** Live records: the frames of all running captures in one order of time, held back until no earlier one can come. */
 
 import { FilePoints, NO_POINT, PointList, tooManyPoints } from '../points.ts'
-import type { CaptureDamage, CaptureInterface } from '../reader.ts'
+import type { CaptureDamage } from '../reader.ts'
 import { CaptureRecord, Epoch, type Gap, type Point, type PointIndex } from '../record.ts'
 import { Tournament } from '../tournament.ts'
+import { type HeldSource, isGated } from './backlog.ts'
+import { type ClockEstimator, ForeignClocks } from './foreign-clocks.ts'
+import type { Lane } from './lane.ts'
 import { Poller } from './poller.ts'
-import type { LiveSource } from './source.ts'
+import type { LaneSource } from './source.ts'
 
 /** What all live points of this machine have as their source: they are captured together. */
 export const LIVE_SOURCE = 'live capture'
@@ -24,18 +27,6 @@ const AHEAD_NS = 2e9
 const NOTICED_WITHIN_NS = 500e6
 /** Programs get so long to end after they were told to, in ns; they are killed then. */
 const STOP_PATIENCE_NS = 3e9
-
-/** A program's output may describe several interfaces, and describes them as it goes. */
-export type LaneSource = LiveSource & { readonly interfaces?: readonly CaptureInterface[] }
-
-/** One source in the merge. What it sees belongs to one point, or to one for each of its interfaces. */
-interface Lane {
-  readonly name: string
-  source: LaneSource
-  readonly point: PointIndex
-  readonly filePoints: FilePoints | null
-  isEnded: boolean
-}
 
 /** What happened to a point that goes on without its source. */
 export interface LaneEnd {
@@ -82,6 +73,9 @@ export class LiveRecords {
   #dropsReadNs = Number.NEGATIVE_INFINITY
   #stoppedNs = Number.POSITIVE_INFINITY
   #hasNewLanes = false
+  #estimator: ClockEstimator | null = null
+  /** Where clocks are compared and not all are ours. */
+  #clocks: ForeignClocks | null = null
 
   /** `countsCuts`: frames that are not kept whole count as `snapped`, as they do in a file. */
   constructor(countsCuts = true) {
@@ -110,6 +104,12 @@ export class LiveRecords {
     this.#beginNs = this.nowNs() + 1e6
   }
 
+  /** What programs and pipes bring in has its times by clocks of other hosts: these are to be found out, and corrected. */
+  compareClocks(estimator: ClockEstimator): void {
+    this.#estimator = estimator
+    for (const lane of this.#lanes) this.#addClock(lane)
+  }
+
   /** Every source has failed, and not one frame had come. */
   get hasFailed(): boolean {
     return this.#frames === 0 && this.#lanes.every(({ source }) => source.ended && source.problem !== null)
@@ -129,7 +129,11 @@ export class LiveRecords {
     const filePoints = isStream
       ? new FilePoints(this.#list, { path: name, source: sourceName, name }, source.interfaces!)
       : null
-    this.#lanes.push({ name, source, point, filePoints, isEnded: false })
+    const isEnded = false
+    const clock = { clock: null, clockNumber: 0, shownNs: Number.NaN }
+    const lane: Lane = { name, sourceName, source, point, filePoints, isEnded, ...clock }
+    this.#lanes.push(lane)
+    this.#addClock(lane)
     source.onReady = () => this.#poller.wake()
     this.#hasNewLanes = true
     this.#poller.wake()
@@ -193,7 +197,7 @@ export class LiveRecords {
       !isBusy,
       isFilling ? FILLING_MS : isBusy || isDraining ? LOOK_AGAIN_MS : IDLE_MS,
     )
-    for (const i of failed) (open[i]!.source as Partial<FailingSource>).noteError?.()
+    for (const i of failed) open[i]!.source.noteError?.()
     this.#look()
   }
 
@@ -225,7 +229,7 @@ export class LiveRecords {
     if (this.#nowNs > this.#stoppedNs)
       for (const { source, isEnded } of this.#lanes) if (!isEnded) source.stop()
     this.#isPressed = this.#lanes.some(({ source, isEnded }) => !isEnded && source.isPressed)
-    this.#limitNs = Number.POSITIVE_INFINITY
+    this.#limitNs = this.#clocks === null ? Number.POSITIVE_INFINITY : this.#lookAtClocks(this.#clocks)
     for (let i = 0; i < this.#lanes.length; i++)
       if (this.#tournament.heads[i] === Number.POSITIVE_INFINITY) this.#pull(i)
     this.#tournament.begin()
@@ -240,13 +244,42 @@ export class LiveRecords {
     if (!(sinceStopNs > 0) || this.#tournament.heads[this.#tournament.winner]! < Number.POSITIVE_INFINITY)
       return
     const isDrained = this.#lanes.every(
-      ({ source, isEnded }) => isEnded || source.ended || source.horizonNs(this.#nowNs) > this.#stoppedNs,
+      ({ source, isEnded }) =>
+        isEnded || source.ended || (!isGated(source) && source.horizonNs(this.#nowNs) > this.#stoppedNs),
     )
     if (!isDrained && sinceStopNs < STOP_PATIENCE_NS) return
     this.#readDrops()
     for (const point of this.points) point.ended = true
     if (this.#unassigned > 0) this.warnings.push(tooManyPoints(this.#unassigned))
     this.done = true
+  }
+
+  #addClock(lane: Lane): void {
+    if (this.#estimator === null || lane.filePoints === null || lane.clock !== null) return
+    this.#clocks ??= new ForeignClocks(this.#estimator, this.#lanes, LIVE_SOURCE)
+    this.#clocks.add(lane)
+  }
+
+  /** Returns up to which time frames may be given out, in ns. */
+  #lookAtClocks(clocks: ForeignClocks): number {
+    const { heads } = this.#tournament
+    const hasHead = (index: number) => heads[index]! < Number.POSITIVE_INFINITY
+    const streams = this.#lanes.filter(({ filePoints }) => filePoints !== null)
+    const isOver =
+      this.#nowNs > this.#stoppedNs &&
+      streams.every(
+        ({ source, isEnded }) => isEnded || this.#isPastStop(source) || (source as Partial<HeldSource>).isCut,
+      )
+    const { limitNs, haveJumped } = clocks.look({
+      nowNs: this.#nowNs,
+      recordNs: this.record.timeNs,
+      isOver,
+      hasHead,
+    })
+    if (haveJumped)
+      for (const [index, lane] of this.#lanes.entries())
+        if (lane.clock !== null && hasHead(index)) heads[index] = this.#timeOf(lane)
+    return limitNs
   }
 
   /** Brings the next frame to the head of a lane. Where there is none the others must not go further than its horizon. */
@@ -256,11 +289,14 @@ export class LiveRecords {
     if (lane.isEnded) {
       heads[index] = Number.POSITIVE_INFINITY
     } else if (lane.source.advance()) {
+      this.#clocks?.note(index, lane)
+      lane.shownNs = lane.source.record.timeNs
       heads[index] = this.#timeOf(lane)
     } else {
       heads[index] = Number.POSITIVE_INFINITY
       if (lane.source.ended) this.#end(lane)
-      else if (!this.#isPressed && !this.#isPastStop(lane.source))
+      // What waits for its clock may be from any time, and has a limit of its own.
+      else if (!this.#isPressed && !isGated(lane.source) && !this.#isPastStop(lane.source))
         this.#limitNs = Math.min(this.#limitNs, lane.source.horizonNs(this.#nowNs))
     }
   }
@@ -269,8 +305,9 @@ export class LiveRecords {
    * When the frame at the head of a lane was seen. A clock that is ahead of ours, or one absurd time, must not hold up or
    * confuse everything else: what claims to come from the future gets the time at which it arrived.
    */
-  #timeOf({ source, name, filePoints }: Lane): number {
+  #timeOf({ source, name, filePoints, clock, shownNs }: Lane): number {
     const { record } = source
+    if (clock !== null) record.timeNs = clock.correctedNs(shownNs)
     const aheadNs = record.timeNs - this.#nowNs
     if (filePoints === null || aheadNs <= AHEAD_NS) return record.timeNs
     if (!this.#aheadTold.has(name)) {
@@ -340,10 +377,6 @@ export class LiveRecords {
       else if (!lane.isEnded) this.points[lane.point]!.captureDrops = lane.source.drops()
     }
   }
-}
-
-interface FailingSource {
-  noteError(): void
 }
 
 /** The drops of a point are those of all its sources, one after the other. */
