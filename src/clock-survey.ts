@@ -1,10 +1,9 @@
 /** The clock survey: a look into all files before they are joined, for clocks that are apart; the files' clock errors come out. */
 
-import { statSync } from 'node:fs'
-import { descriptorOf } from './capture/byte-source.ts'
 import type { ClockError } from './capture/clock.ts'
 import type { CaptureInput } from './capture/inputs.ts'
-import { openCapture } from './capture/open-capture.ts'
+import { CHUNK_BYTES, openCapture } from './capture/open-capture.ts'
+import { isRereadable } from './capture/pipe-heads.ts'
 import type { Epoch } from './capture/record.ts'
 import { ClockWitness } from './clock-witness.ts'
 import { clockErrors } from './correlate/clock-groups.ts'
@@ -25,7 +24,7 @@ const MIN_SAMPLES = 1 << 6
 const MAX_SIGHTINGS = 400_000
 
 /**
- * Compares the clocks of the files among `inputs`; pipes can be read only once and keep theirs. Resolves to the error of
+ * Compares the clocks of `inputs`: of pipes, as far as their heads are there (`openPipeHeads`). Resolves to the error of
  * each input's clock, or null: all of them where nothing shows a difference. Sets the epoch, if it is not set yet. Files that can't be
  * read are left out.
  */
@@ -34,10 +33,11 @@ export async function surveyClocks(
   epoch: Epoch,
   tunnelPorts?: ReadonlyMap<number, UdpTunnel>,
 ): Promise<(ClockError | null)[]> {
-  const files = inputs.filter(isRereadable)
+  const files = inputs.filter((input) => input.opened !== undefined || isRereadable(input))
   if (files.length < 2) return []
   const survey = new Survey(files, epoch, tunnelPorts)
-  const differ = () => differences.some(({ differs }) => differs)
+  // Clocks that begin alike and drift apart contradict themselves where a series is seen at both of its ends.
+  const differ = () => differences.some(({ differs, basis }) => differs || basis === 'uneven')
   const areAllLinked = () => areLinked(files.length, differences)
   let differences = await survey.look(FIRST_LOOK_RECORDS, GLANCE_SAMPLES)
   if (!differ() && !areAllLinked() && survey.hasMore)
@@ -48,14 +48,6 @@ export async function surveyClocks(
   const sources = files.map(({ source }) => source)
   const errors = clockErrors(sources, differences)
   return inputs.map((input) => errors[files.indexOf(input)] ?? null)
-}
-
-function isRereadable({ path }: CaptureInput): boolean {
-  try {
-    return descriptorOf(path) < 0 && statSync(path).isFile()
-  } catch {
-    return false
-  }
 }
 
 class Survey {
@@ -80,7 +72,8 @@ class Survey {
     const { bodyBytes } = this.#witness
     const sampler = new ClockSampler(MAX_SIGHTINGS)
     this.hasMore = false
-    for (const [number, file] of this.#files.entries()) await this.#read(number, file, maxRecords, sampler)
+    for (const [number, file] of this.#files.entries())
+      for (const part of partsToRead(file, maxRecords)) await this.#read(number, part, maxRecords, sampler)
     // A file keeps less of its packets than those before it: only without payload do all packets compare.
     if (this.#witness.bodyBytes !== bodyBytes) return this.look(maxRecords, maxSamples)
     const pairs = (this.#files.length * (this.#files.length - 1)) / 2
@@ -90,12 +83,14 @@ class Survey {
 
   async #read(
     number: number,
-    { path, source }: CaptureInput,
+    { path, source, parts, opened }: CaptureInput,
     maxRecords: number,
     sampler: ClockSampler,
   ): Promise<void> {
     // The merge will say what is wrong with it.
-    const reader = await openCapture(path, source, { epoch: this.#epoch, names: new Map() }).catch(() => null)
+    const run = { epoch: this.#epoch, names: new Map() }
+    const bytes = { parts, opened: opened?.preview() }
+    const reader = await openCapture(path, source, run, CHUNK_BYTES, bytes).catch(() => null)
     if (reader === null) return
     try {
       for (let count = 0; ; count++) {
@@ -114,6 +109,13 @@ class Survey {
       await reader.close()
     }
   }
+}
+
+/** Of a series, where only the beginning of files is read, the first and the last: skew shows from end to end. */
+function partsToRead(input: CaptureInput, maxRecords: number): CaptureInput[] {
+  if (input.parts === undefined || maxRecords === Number.POSITIVE_INFINITY) return [input]
+  const { source, name, parts } = input
+  return [parts[0]!, parts.at(-1)!].map((path) => ({ path, source, name }))
 }
 
 /** Can every file's clock be compared with every other's, at least through others? */
