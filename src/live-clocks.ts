@@ -10,8 +10,10 @@ import type { UdpTunnel } from './decode/udp-tunnels.ts'
 
 /** Sightings that are kept at once: 1 MB. */
 const MAX_SIGHTINGS = 1 << 15
-/** Samples of two clocks that one comparison adds, and that are kept: 60 kB. */
-const NEW_SAMPLES = 1 << 8
+/** With fewer there is no hurry: packets that are on their way would be lost as samples. */
+const ENOUGH_SIGHTINGS = 1 << 13
+/** Samples of two clocks that such a stretch adds, and that are kept: 60 kB. */
+const NEW_SAMPLES = 1 << 9
 const MAX_SAMPLES = 1 << 11
 
 export class LiveClocks implements ClockEstimator {
@@ -34,6 +36,7 @@ export class LiveClocks implements ClockEstimator {
   }
 
   condense(): void {
+    if (this.#sampler.count < ENOUGH_SIGHTINGS) return
     for (const fresh of this.#sampler.samples(NEW_SAMPLES)) this.#kept.set(keyOf(fresh), this.#with(fresh))
     this.#sampler = new ClockSampler(MAX_SIGHTINGS)
   }

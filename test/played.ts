@@ -21,6 +21,7 @@ const RECORD_HEADER_BYTES = 16
 /** Time passes in steps, in ms, where anything happens; where nothing does, it jumps to so much before something does. */
 const STEP_MS = 10
 const BEFORE_MS = 400
+const QUIET_MS = 2500
 /** The capture ends so long after the last frame, in ms. */
 const AFTER_MS = 4000
 
@@ -46,7 +47,7 @@ export interface Played {
 }
 
 /** Headers and bytes of the records of a file that `TraceBuilder` made, with their times in ms. */
-function recordsOf(file: Uint8Array): { bytes: Uint8Array; timeMs: number }[] {
+export function recordsOf(file: Uint8Array): { bytes: Uint8Array; timeMs: number }[] {
   const view = new DataView(file.buffer)
   const records: { bytes: Uint8Array; timeMs: number }[] = []
   for (let at = FILE_HEADER_BYTES; at < file.length; ) {
@@ -151,7 +152,7 @@ export async function play(
   const timer = setInterval(() => {
     const quietMs = (due[next]?.atMs ?? Number.POSITIVE_INFINITY) - nowMs
     const last = due[next - 1]?.atMs ?? 0
-    if (next < due.length && quietMs > AFTER_MS && nowMs - last > AFTER_MS) nowMs += quietMs - BEFORE_MS
+    if (next < due.length && quietMs > QUIET_MS && nowMs - last > QUIET_MS) nowMs += quietMs - BEFORE_MS
     else nowMs += stepMs
     for (; next < due.length && due[next]!.atMs <= nowMs; next++) due[next]!.to?.write(due[next]!.bytes)
     if (next === due.length) endMs = Math.min(endMs, nowMs + AFTER_MS)

@@ -92,6 +92,11 @@ export class ClockSampler {
     this.#maxSightings = maxSightings
   }
 
+  /** Sightings that are kept. */
+  get count(): number {
+    return this.#count
+  }
+
   /** Notes a packet that `file` saw at its interface number `place`. `identity` must hold its key, and not be weak. */
   add(file: number, place: number, timeNs: number, headers: Headers, identity: Identity): void {
     const { low, high } = identity

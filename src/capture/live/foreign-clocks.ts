@@ -39,7 +39,7 @@ export interface ClockEstimator {
    * clocks, those that count as right first.
    */
   estimate(sources: readonly string[]): readonly (ClockEstimate | undefined)[]
-  /** What was noted so far is kept in brief. */
+  /** What was noted so far may be kept in brief, where it is much. */
   condense(): void
 }
 
