@@ -102,8 +102,9 @@ test('100 ppm over an hour, a round every 40 seconds: followed to the end', asyn
   const { offNs, uncertaintyNs, skewPpm } = clockOf(live, clocks)
   expect(Math.abs(offNs)).toBeLessThanOrEqual(uncertaintyNs)
   expect(Math.abs(skewPpm - 100)).toBeLessThan(1)
+  // Before the drift shows, the offset lags behind it: what is printed says by how much.
   for (const { between, minNs } of live.report.flows[0]!.latency)
-    if (between.includes('far')) expect(minNs).toBeGreaterThan(-2e6)
+    if (between.includes('far')) expect(minNs).toBeGreaterThan(-uncertaintyNs)
 })
 
 /** So many datagrams, all in one direction, at both points or at the far one only. */
