@@ -162,6 +162,40 @@ test('a far point that hears nothing holds nobody up', async () => {
   expect(Math.max(...live.delaysMs)).toBeLessThan(Math.max(...kept.delaysMs) + 300)
 })
 
+test.each([
+  [3600e9, -3e9],
+  [-3600e9, 10e9],
+  [0, 5e9],
+])(
+  'no point is here, and hosts are off by %d and %d ns: the first one counts as right',
+  async (one, other) => {
+    const clocks = {
+      uplink: { clockOffsetNs: one },
+      far: { clockOffsetNs: other, clockSkewPpm: 20 },
+    }
+    const make = (clocks: Clocks) => {
+      const points = ['uplink', 'far'].map((name) => ({ name, ...clocks[name] }))
+      const trace = new TraceBuilder({ seed: 2, points, routed: [0], hopDelayNs: [200_000, 900_000] })
+      const web = trace.tcp({ client: CLIENT, server: SERVER, startNs: 1e9 })
+      web.open()
+      for (let i = 0; i < 60; i++) {
+        web.send('client', 100)
+        web.send('server', 1000)
+        web.wait(100e6)
+      }
+      web.close()
+      return trace
+    }
+    const arrivalMs = (ms: number) => Math.ceil(ms / 500) * 500
+    const live = await play(make, clocks, { foreign: ['uplink', 'far'], arrivalMs })
+    expect(new Set(ways(live))).toEqual(new Set(['uplink,far', 'far,uplink']))
+    expect(live.report.warnings).toEqual([])
+    const { clock } = live.report.points.find(({ name }) => name === 'far')!
+    expect(clock.reference).toBe('uplink')
+    expect(Math.abs(clock.offsetNs - (other - one))).toBeLessThan(clock.uncertaintyNs + 2e5)
+  },
+)
+
 test('--keep-clocks leaves times alone', async () => {
   const clocks = { far: { clockOffsetNs: -3e9 } }
   const live = await play((clocks) => talk(clocks, 10, 100e6), clocks, { foreign: ['far'], keepClocks: true })

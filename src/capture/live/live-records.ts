@@ -63,6 +63,8 @@ export class LiveRecords {
   /** Frames up to this time may be given out. */
   #limitNs = Number.NEGATIVE_INFINITY
   #nowNs = 0
+  /** How far the clock that counts as right is ahead of ours, in ns: only where none of the points is on this machine. */
+  #aheadNs = 0
   #isPressed = false
   readonly #aheadTold = new Set<string>()
   /** Frames of interfaces that are too many to be points. */
@@ -85,9 +87,9 @@ export class LiveRecords {
     this.#tournament.heads[0] = Number.POSITIVE_INFINITY
   }
 
-  /** ns of the run, by the wall clock. */
+  /** ns of the run, by the wall clock; that of the first program where all points are elsewhere. */
   nowNs(): number {
-    return (Date.now() - this.epoch.seconds * 1000) * 1e6
+    return (Date.now() - this.epoch.seconds * 1000) * 1e6 + this.#aheadNs
   }
 
   /** Up to this time no further frame is expected, in ns of the run. */
@@ -271,7 +273,7 @@ export class LiveRecords {
         ({ source, isEnded }) => isEnded || this.#isPastStop(source) || (source as Partial<HeldSource>).isCut,
       )
     const { limitNs, haveJumped } = clocks.look({
-      nowNs: this.#nowNs,
+      nowNs: this.#nowNs - this.#aheadNs,
       recordNs: this.record.timeNs,
       isOver,
       hasHead,
@@ -279,7 +281,7 @@ export class LiveRecords {
     if (haveJumped)
       for (const [index, lane] of this.#lanes.entries())
         if (lane.clock !== null && hasHead(index)) heads[index] = this.#timeOf(lane)
-    return limitNs
+    return limitNs + this.#aheadNs
   }
 
   /** Brings the next frame to the head of a lane. Where there is none the others must not go further than its horizon. */
@@ -305,9 +307,10 @@ export class LiveRecords {
    * When the frame at the head of a lane was seen. A clock that is ahead of ours, or one absurd time, must not hold up or
    * confuse everything else: what claims to come from the future gets the time at which it arrived.
    */
-  #timeOf({ source, name, filePoints, clock, shownNs }: Lane): number {
+  #timeOf({ source, name, filePoints, clock, clockNumber, shownNs }: Lane): number {
     const { record } = source
     if (clock !== null) record.timeNs = clock.correctedNs(shownNs)
+    if (clockNumber === 1) this.#followClock(record.timeNs)
     const aheadNs = record.timeNs - this.#nowNs
     if (filePoints === null || aheadNs <= AHEAD_NS) return record.timeNs
     if (!this.#aheadTold.has(name)) {
@@ -318,6 +321,19 @@ export class LiveRecords {
     }
     record.timeNs = this.#nowNs
     return this.#nowNs
+  }
+
+  /** Where all points are elsewhere, the first one's clock is the one to go by; what is played back passes faster than that. */
+  #followClock(timeNs: number): void {
+    const aheadNs = timeNs - this.#nowNs
+    if (this.#aheadNs === 0 && Math.abs(aheadNs) <= AHEAD_NS) return
+    if (this.#lanes.some(({ filePoints }) => filePoints === null)) return
+    const isFirst = this.#frames === 0 && this.#aheadNs === 0 && this.#stoppedNs === Number.POSITIVE_INFINITY
+    if (isFirst) this.#aheadNs = aheadNs
+    else if (this.#aheadNs < 0 && aheadNs > 0) this.#aheadNs = Math.min(0, this.#aheadNs + aheadNs)
+    else return
+    this.#nowNs = this.nowNs()
+    this.#dropsReadNs = Number.NEGATIVE_INFINITY
   }
 
   /** Will nothing more come that was seen before the stop, or has it had its time? */
