@@ -28,6 +28,10 @@ export class LiveClocks implements ClockEstimator {
     this.#bodyBytes = this.#witness.bodyBytes
   }
 
+  get hasEnough(): boolean {
+    return this.#sampler.isThinned
+  }
+
   note(clock: number, place: number, record: CaptureRecord, snapLenBytes: number): void {
     this.#witness.take(this.#sampler, clock, place, record, snapLenBytes)
     if (this.#witness.bodyBytes === this.#bodyBytes) return

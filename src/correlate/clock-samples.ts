@@ -97,6 +97,11 @@ export class ClockSampler {
     return this.#count
   }
 
+  /** There were too many: only a part is kept. */
+  get isThinned(): boolean {
+    return this.#keepMask !== 0
+  }
+
   /** Notes a packet that `file` saw at its interface number `place`. `identity` must hold its key, and not be weak. */
   add(file: number, place: number, timeNs: number, headers: Headers, identity: Identity): void {
     const { low, high } = identity

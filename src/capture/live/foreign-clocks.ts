@@ -32,6 +32,8 @@ export interface ClockEstimate {
 
 /** What compares clocks; it knows protocols, which a capture doesn't. Clock 0 is that of this machine. */
 export interface ClockEstimator {
+  /** Until `condense()`, more records of clocks that are known would not tell much more. */
+  readonly hasEnough: boolean
   /** Notes a record that was seen at a `place` by a clock, with the time that this one showed. */
   note(clock: number, place: number, record: CaptureRecord, snapLenBytes: number): void
   /**
@@ -84,6 +86,7 @@ export class ForeignClocks {
   /** A record has come to the head of a lane. */
   note(index: number, lane: Lane): void {
     const { source } = lane
+    if (this.#estimator.hasEnough) return
     if (!(source instanceof HeldSource && source.isNoted)) this.#take(index, lane, source.record)
   }
 
