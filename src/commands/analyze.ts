@@ -13,6 +13,14 @@ import type { Report } from '../report/model.ts'
 import { renderPacketLine } from '../report/packet-line.ts'
 import { renderText } from '../report/text.ts'
 import {
+  addExpectationOptions,
+  checkExpectationFlags,
+  type ExpectationFlags,
+  STDOUT_NAMES,
+  streamsTap,
+  Verdicts,
+} from './expectation-options.ts'
+import {
   addAddress,
   addCount,
   addName,
@@ -24,7 +32,7 @@ import {
 import { complain, type Output, outputFile, standardOutput } from './output.ts'
 import { progressBar } from './progress.ts'
 
-interface AnalyzeFlags {
+interface AnalyzeFlags extends ExpectationFlags {
   path?: string[]
   json?: boolean
   journeys?: string
@@ -40,9 +48,6 @@ interface AnalyzeFlags {
   keepClocks?: boolean
 }
 
-/** Opening one of the paths would cut a file short that stdout is redirected to. */
-const STDOUT_NAMES = ['-', '/dev/stdout', '/dev/fd/1', '/proc/self/fd/1']
-
 const EXAMPLES = `
 Examples:
   hoptrace analyze captures/udp-and-ping           each capture in it is a point
@@ -52,11 +57,12 @@ Examples:
   hoptrace analyze . --filter 'port 53 or lost'    as tcpdump's, for flows
   hoptrace analyze . --flow 3 --packets            one flow, packet by packet
   hoptrace analyze . --json | jq '.flows[].translations'
+  hoptrace analyze . --expect snat --expect 'lost==0' --junit hops.xml
   tcpdump -U -w - -i eth0 -c 100 | hoptrace analyze -`
 
 /** Makes the command. */
 export function analyzeCommand(): Command {
-  return new Command('analyze')
+  const command = new Command('analyze')
     .description('reads captures, joins them, and shows each flow with its NAT, TTL and losses')
     .usage('[options] INPUT...')
     .argument(
@@ -86,6 +92,7 @@ export function analyzeCommand(): Command {
     .option('--check', 'exit with 1 if a finding of severity error remains')
     .addHelpText('after', EXAMPLES)
     .action(run)
+  return addExpectationOptions(command)
 }
 
 async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
@@ -97,9 +104,16 @@ async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
     throw new HoptraceError('--write wants a file: stdout has the report')
   if (flags.write !== undefined && flags.write === journeyPath)
     throw new HoptraceError('--write and --journeys name the same file: give each its own')
+  checkExpectationFlags(
+    flags,
+    [flags.json && '--json', streamsJourneys && '--journeys -', flags.packets && '--packets'],
+    [flags.write, journeyPath],
+  )
   const stdout = standardOutput()
+  const showsReport = !streamsJourneys && !streamsTap(flags)
   const journeyFile =
     journeyPath === undefined || streamsJourneys ? null : await outputFile(journeyPath, '--journeys')
+  const verdicts = await Verdicts.open(flags, stdout)
   const listsPackets = flags.packets === true && !flags.json && !streamsJourneys
   const bar = progressBar()
   if (inputs.some(isLive)) reportOnInterrupt()
@@ -121,22 +135,25 @@ async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
 
   if (flags.check && selected.flows.length === 0 && analysis.report.flows.length > 0) process.exitCode = 2
 
+  const judged = verdicts.judge(selected)
   const noMatch =
     selected.flows.length === 0 && analysis.report.flows.length > 0
       ? renderNoMatch(analysis.report, filter)
       : null
   if (flags.json) {
-    for (const piece of renderJsonChunks(selected)) await stdout.write(piece)
-  } else if (!streamsJourneys) {
-    await stdout.write(noMatch === null ? renderSelected(selected, flags, stdout) : `${noMatch}\n`)
-  }
-  if (noMatch !== null && (flags.json || streamsJourneys)) complain(noMatch)
-  const showsWarnings = flags.json || (!streamsJourneys && noMatch === null && !flags.flow)
+    for (const piece of renderJsonChunks(judged)) await stdout.write(piece)
+  } else if (showsReport) {
+    await stdout.write(noMatch === null ? renderSelected(judged, flags, stdout) : `${noMatch}\n`)
+    if (noMatch !== null || flags.flow) await stdout.write(verdicts.section(judged, stdout))
+  } else if (streamsJourneys) verdicts.complain(judged)
+  if (noMatch !== null && (flags.json || !showsReport)) complain(noMatch)
+  const showsWarnings = flags.json || (showsReport && noMatch === null && !flags.flow)
   if (!showsWarnings) for (const warning of selected.warnings) complain(warning)
   await writeJourneys(analysis, selected, {
     json: streamsJourneys ? stdout : journeyFile,
     text: listsPackets ? stdout : null,
   })
+  await verdicts.write(judged, `hoptrace analyze ${inputs.join(' ')}`)
   await stdout.end()
   await journeyFile?.end()
 }

@@ -2,7 +2,7 @@
 
 import type { Headers } from '../decode/headers.ts'
 import { finish, grown, mix } from './columns.ts'
-import { type Identity, Protocol } from './identity.ts'
+import { Identity, Protocol } from './identity.ts'
 
 /** The same packet at the same place within this time is a copy; later it is another packet that looks alike. */
 const COPY_NS = 100e6
@@ -104,7 +104,10 @@ export class ClockSampler {
 
   /** Notes a packet that `file` saw at its interface number `place`. `identity` must hold its key, and not be weak. */
   add(file: number, place: number, timeNs: number, headers: Headers, identity: Identity): void {
-    const { low, high } = identity
+    const { high } = identity
+    // What was sent again is another packet.
+    const isTcpOverIpv4 = headers.ipVersion === 4 && !Identity.hasIpId(headers.protocol)
+    const low = isTcpOverIpv4 ? identity.low ^ Identity.lowOfId(headers.ipId) : identity.low
     if ((finish(high) & this.#keepMask) !== 0) return
     const isFeeble = headers.protocol !== Protocol.Tcp && (headers.ipVersion !== 4 || headers.ipId === 0)
     const source = endHash(headers, headers.srcOffset, headers.srcPort)

@@ -3,7 +3,7 @@
 import type { CaptureRecord, Point, PointIndex } from '../capture/record.ts'
 import { dnsQuestionName } from '../decode/dns.ts'
 import { type Headers, TcpFlag } from '../decode/headers.ts'
-import { AddressTable } from './addresses.ts'
+import { type AddressIndex, AddressTable } from './addresses.ts'
 import { Coverage } from './coverage.ts'
 import { type EncapsulationIndex, EncapsulationTable } from './encapsulations.ts'
 import { type DirectionIndex, FlowTable, Seen } from './flows.ts'
@@ -26,6 +26,8 @@ const UDP_HEADER_BYTES = 8
 const ECHO_HEADER_BYTES = 8
 const IP_HEADER_BYTES = 20
 const MAX_NAMES = 100_000
+/** How often the window may be gone through because an address turned out to have two families. */
+const MAX_REKEYS = 256
 /** How many packets back the first copy of a retransmission is searched. */
 const MAX_RESENT_STEPS = 256
 
@@ -66,6 +68,7 @@ export class Correlator {
   readonly #tally: Tally
   #nowNs = Number.NEGATIVE_INFINITY
   #nameCount = 0
+  #rekeys = 0
   /** Journeys that were seen at more than one point. */
   get joinedJourneys(): number {
     return this.#tally.joinedJourneys
@@ -79,6 +82,7 @@ export class Correlator {
     this.#coverage = new Coverage(points)
     this.#tally = new Tally(this, this.#coverage, options.onJourney)
     this.#matcher = new Matcher(this, this.#identity, this.windowNs)
+    this.addresses.onSecondFamily = (ipv4) => this.#forgetIds(ipv4)
     this.icmpErrors = new IcmpErrors(this.addresses, this.#legFinder, this.legs, this.flows, this.window)
   }
 
@@ -111,7 +115,7 @@ export class Correlator {
     }
     while (this.window.isFull) this.#forceOldest()
     let leg = this.#legFinder.legOf(point, headers, timeNs, encapsulation)
-    this.#identity.of(headers)
+    this.#identity.of(headers, this.addresses.hasTwoFamilies && this.#isInTwoFamilies(leg))
     let matched = this.#matcher.match(leg, headers, timeNs)
     if (matched === Match.NewMapping) {
       this.#legFinder.forget(leg)
@@ -124,6 +128,7 @@ export class Correlator {
       case Match.Sighting: {
         const slot = this.#matcher.slot
         this.#noteDelay(leg, timeNs - this.window.firstNs[slot]!)
+        if (this.addresses.hasTwoFamilies && headers.ipVersion === 4) this.window.ipId[slot] = headers.ipId
         this.window.see(slot, point, leg, record.frame, timeNs, headers.ttl, length)
         if (headers.moreFragments || this.window.flags[slot]! & JourneyFlag.Recut)
           this.#noteFragments(slot, point, encapsulation, leg, headers)
@@ -151,11 +156,36 @@ export class Correlator {
       if (this.#matcher.matchPieces(leg, headers, record.frame, timeNs) > 0)
         return this.window.serial[this.#matcher.slot]!
     }
-    const slot = this.#begin(direction, headers, point, timeNs)
+    const slot = this.#begin(direction, headers, point, record.frame, timeNs)
     if (matched === Match.Undecided) this.window.flags[slot]! |= JourneyFlag.Ambiguous
     this.window.see(slot, point, leg, record.frame, timeNs, headers.ttl, length)
     if (headers.moreFragments) this.#noteFragments(slot, point, encapsulation, leg, headers)
     return this.window.serial[slot]!
+  }
+
+  #isInTwoFamilies(leg: LegIndex): boolean {
+    const { addresses, legs } = this
+    return addresses.isInTwoFamilies(legs.source[leg]!) || addresses.isInTwoFamilies(legs.destination[leg]!)
+  }
+
+  /** Takes the Identification out of the identities of what this address sends and gets: it may be found again as IPv6. */
+  #forgetIds(ipv4: AddressIndex): void {
+    const { window, legs } = this
+    if (++this.#rekeys > MAX_REKEYS) return
+    let changed = 0
+    for (let serial = window.oldest; serial < window.nextSerial; serial++) {
+      const slot = window.slotOf(serial)
+      const leg = window.leg[window.firstSighting[slot]!]!
+      const [source, destination] = [legs.source[leg]!, legs.destination[leg]!]
+      if (source !== ipv4 && destination !== ipv4) continue
+      if (!Identity.hasIpId(legs.protocol[leg]!)) continue
+      // The other address may have been known to have two families before.
+      if (this.addresses.isInTwoFamilies(source === ipv4 ? destination : source)) continue
+      window.keyLow[slot]! ^= Identity.lowOfId(window.ipId[slot]!)
+      window.keyHigh[slot]! ^= Identity.highOfId(window.ipId[slot]!)
+      changed++
+    }
+    if (changed > 0) window.rehash()
   }
 
   /** A datagram that some points see in pieces: a station has shown it once all of its bytes were there. */
@@ -261,7 +291,13 @@ export class Correlator {
     )
   }
 
-  #begin(direction: DirectionIndex, headers: Headers, point: PointIndex, timeNs: number): JourneySlot {
+  #begin(
+    direction: DirectionIndex,
+    headers: Headers,
+    point: PointIndex,
+    frame: number,
+    timeNs: number,
+  ): JourneySlot {
     const { window, flows } = this
     const slot = window.open(this.#identity.low, this.#identity.high, timeNs)
     window.direction[slot] = direction
@@ -272,8 +308,10 @@ export class Correlator {
     flows.lastJourney[direction] = window.serial[slot]!
     if (timeNs < flows.firstNs[direction]!) flows.firstNs[direction] = timeNs
     if (timeNs > flows.lastNs[direction]!) flows.lastNs[direction] = timeNs
-    if (headers.protocol === Protocol.Tcp) this.#beginTcp(slot, direction, headers, point, timeNs)
-    else {
+    if (headers.protocol === Protocol.Tcp) {
+      this.#beginTcp(slot, direction, headers, point, timeNs)
+      flows.signs.note(direction, headers, point, frame)
+    } else {
       window.tcpFlags[slot] = 0
       window.seq[slot] = Math.max(0, headers.icmpSeq)
       if (headers.protocol === Protocol.Icmp || headers.protocol === Protocol.Icmpv6) {
@@ -321,6 +359,7 @@ export class Correlator {
       ) {
         window.flags[slot]! |= JourneyFlag.Retransmission
         flows.retransmissions[direction]!++
+        flows.signs.noteResent(direction, headers, (seqEnd) => flows.isAcked(direction, seqEnd))
         this.#markResent(slot, headers.tcpSeq, sequenceLength(headers))
       }
     }

@@ -4,6 +4,7 @@ import type { Epoch, PointIndex } from '../capture/record.ts'
 import { formatIpv4, formatIpv6, icmpErrorName, protocolName } from '../decode/display.ts'
 import type { AddressIndex } from './addresses.ts'
 import type { Correlator } from './correlator.ts'
+import { flowSigns } from './flow-signs.ts'
 import { type DirectionIndex, type FlowIndex, Seen } from './flows.ts'
 import { Protocol } from './identity.ts'
 import type {
@@ -99,6 +100,7 @@ export class FlowReader {
     const first = forwardReport.path[0]
     const lastBack = reverseReport.path.at(-1)
     const rtt = flows.rttNs[flow]!
+    const signs = flowSigns(this.#correlator, forward, this.#endNs)
     const lastNs = Math.max(flows.lastNs[forward]!, flows.lastNs[reverse]!)
     return {
       id,
@@ -125,6 +127,7 @@ export class FlowReader {
         (sum, leg) => sum + this.#correlator.legs.duplicates[leg]!,
         0,
       ),
+      ...(signs ? { signs } : {}),
     }
   }
 

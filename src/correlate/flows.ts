@@ -5,6 +5,7 @@ import { Protocol } from './identity.ts'
 import type { LegIndex, LegTable } from './legs.ts'
 import { MAX_STATIONS, type PatternTable } from './patterns.ts'
 import { StreamStarts } from './stream-starts.ts'
+import { TcpSigns } from './tcp-signs.ts'
 
 /** Index of a direction; its flow is `direction >> 1`, the opposite direction `direction ^ 1`. */
 export type DirectionIndex = number
@@ -48,6 +49,8 @@ export class FlowTable {
   recut = new Uint8Array(64)
   /** Of TCP. */
   readonly starts = new StreamStarts()
+  /** Of TCP. */
+  readonly signs = new TcpSigns()
   #holes = new Map<DirectionIndex, number[]>()
   // By flow
   protocol = new Uint8Array(32)
@@ -264,6 +267,7 @@ export class FlowTable {
     this.ambiguous[into]! += this.ambiguous[from]!
     this.recut[into]! |= this.recut[from]!
     this.starts.merge(into, from)
+    this.signs.merge(into, from)
     const holes = this.#holes.get(from)
     if (holes && !this.#holes.has(into)) this.#holes.set(into, holes)
     this.#holes.delete(from)
@@ -327,6 +331,7 @@ export class FlowTable {
     this.ambiguous = grown(this.ambiguous, directions)
     this.recut = grown(this.recut, directions)
     this.starts.grow(directions)
+    this.signs.grow(directions)
     this.protocol = grown(this.protocol, flows)
     this.forward = grown(this.forward, flows)
     this.rttNs = grown(this.rttNs, flows)

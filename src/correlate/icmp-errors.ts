@@ -105,14 +105,16 @@ export class IcmpErrors {
       this.#groups.set(direction, groups)
     }
     const { icmpType: type, icmpCode: code, ipVersion } = headers
-    // The same error has another sender's address on each side of a NAT, but not at one point.
+    // The same error has another sender's address on each side of a NAT, but not at one point; a translator between the
+    // families makes an error of the other one of it.
+    const kind = kindOf(ipVersion, type, code)
+    const isOtherForm = (g: IcmpErrorGroup) => this.#addresses.isSameInOtherFamily(g.from, from)
     let group = groups.find(
       (g) =>
-        g.type === type &&
-        g.code === code &&
-        g.ipVersion === ipVersion &&
-        (g.from === from || !g.points.has(point)),
+        kindOf(g.ipVersion, g.type, g.code) === kind &&
+        (g.from === from || !g.points.has(point) || isOtherForm(g)),
     )
+    if (group && group.ipVersion !== ipVersion && group.points.has(point)) return group.index
     if (!group) {
       group = {
         index: this.all.length,
@@ -155,4 +157,13 @@ export class IcmpErrors {
       slot = window.slotOf(window.previous[slot]!)
     }
   }
+}
+
+/** Of an ICMPv6 error, what a translator makes of it (RFC 7915, 4.2 and 5.2); else a number of its own. */
+function kindOf(ipVersion: number, type: number, code: number): number {
+  if (ipVersion === 4) return (type << 8) | code
+  if (type === 1) return (3 << 8) | ([1, 10, 1, 1, 3][code] ?? 1)
+  if (type === 2) return (3 << 8) | 4
+  if (type === 3) return (11 << 8) | code
+  return (6 << 16) | (type << 8) | code
 }

@@ -15,7 +15,8 @@ const STABLE_FLAGS = ~(TcpFlag.Ece | TcpFlag.Cwr) & 0xff
 
 /**
  * The NAT-neutral identity of a packet. Addresses, ports, ICMP echo ids, TTL, DSCP/ECN and checksums are left out, as
- * routers and NAT change them. The IPv4 Identification takes part: it survives both, and a retransmission has another one.
+ * routers and NAT change them. The IPv4 Identification takes part, but not of TCP: it survives both, and what is sent again
+ * has another one.
  * TCP timestamps do not, as a snaplen may have cut them off: the matcher compares them where both packets have them.
  * Call `of()` and read the fields; they are valid until the next call.
  */
@@ -38,10 +39,30 @@ export class Identity {
     if (snapLenBytes > 0 && snapLenBytes < AMPLE_SNAPLEN) this.bodyBytes = 0
   }
 
-  /** Fills the key from decoded headers; `headers.hasTransport` must be true. */
-  of(headers: Headers): void {
-    const id = headers.ipVersion === 4 ? headers.ipId : 0
-    let a = mix(this.#seed, (headers.protocol << 16) | id)
+  /** Does the IPv4 Identification take part at all? Of TCP the matcher compares it, as enough else speaks for a segment. */
+  static hasIpId(protocol: number): boolean {
+    return protocol !== Protocol.Tcp
+  }
+
+  /** What the IPv4 Identification contributes to `low`; put in and taken out by exclusive or. */
+  static lowOfId(ipId: number): number {
+    return Math.imul(ipId, 0x9e3779b1)
+  }
+
+  /** The same for `high`. */
+  static highOfId(ipId: number): number {
+    return Math.imul(ipId, 0x85ebca77)
+  }
+
+  /**
+   * Fills the key from decoded headers; `headers.hasTransport` must be true. Where a translator may change the family
+   * (`isInTwoFamilies`) the IPv4 Identification takes no part: IPv6 has none, and the translator makes one up.
+   */
+  of(headers: Headers, isInTwoFamilies = false): void {
+    const id =
+      Identity.hasIpId(headers.protocol) && headers.ipVersion === 4 && !isInTwoFamilies ? headers.ipId : 0
+    const protocol = headers.protocol === Protocol.Icmpv6 ? Protocol.Icmp : headers.protocol
+    let a = mix(this.#seed, protocol)
     let b = mix(~this.#seed, this.#lengthOf(headers))
     if (headers.protocol === Protocol.Tcp) {
       const flags = headers.tcpFlags & STABLE_FLAGS
@@ -58,7 +79,7 @@ export class Identity {
         headers.icmpType >= 0 &&
         (headers.protocol === Protocol.Icmp || headers.protocol === Protocol.Icmpv6)
       ) {
-        a = mix(a, (headers.icmpType << 8) | headers.icmpCode)
+        a = mix(a, (echoType(headers.icmpType) << 8) | headers.icmpCode)
         b = mix(b, headers.icmpSeq)
       }
       const from = headers.payloadOffset
@@ -67,7 +88,7 @@ export class Identity {
       if (to < wanted && headers.end < headers.packetEnd && this.bodyBytes > 0) {
         // In a tunnel the snaplen does not reach as far as outside of it: no bytes from here on, as points would differ.
         this.bodyBytes = 0
-        this.of(headers)
+        this.of(headers, isInTwoFamilies)
         return
       }
       const bytes = headers.bytes
@@ -82,8 +103,8 @@ export class Identity {
       }
       this.weak = id === 0 && to - from < 8
     }
-    this.low = a
-    this.high = b
+    this.low = a ^ Identity.lowOfId(id)
+    this.high = b ^ Identity.highOfId(id)
   }
 
   /** Length of the payload, as far as it is the same in a first fragment and in the whole datagram. */
@@ -92,4 +113,10 @@ export class Identity {
     if (headers.protocol === Protocol.Icmp || headers.protocol === Protocol.Icmpv6) return 0
     return headers.payloadLenBytes
   }
+}
+
+/** ICMPv6's number for echo request or reply as ICMP has it (RFC 7915, 4.2 and 5.2). */
+function echoType(type: number): number {
+  if (type === 128) return 8
+  return type === 129 ? 0 : type
 }

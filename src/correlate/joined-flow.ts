@@ -97,6 +97,18 @@ export interface SpliceSummary {
   betweenSynsNs: number
 }
 
+/** What the segments of a TCP connection say beside what was lost; each is there only where it is so. */
+export interface FlowSigns {
+  /** The first RST: where it was seen first, and its TTL there. */
+  reset?: { direction: DirectionName; point: string; frame: number; ttl: number }
+  /** Segments that told the other side to stop sending, and the first few of them. */
+  zeroWindows?: { direction: DirectionName; packets: number; point: string; frames: number[] }[]
+  /** Bytes that were sent again and again and never acknowledged, in packets larger than any that arrived. */
+  stuck?: { direction: DirectionName; lenBytes: number; times: number }
+  /** The request was acknowledged, and the server never sent a byte. */
+  isServerSilent?: true
+}
+
 export interface JoinedFlow {
   id: number
   /** tcp, udp, icmp, icmpv6 or the protocol's name or number. */
@@ -127,6 +139,8 @@ export interface JoinedFlow {
   passedTwice: string[]
   /** Sightings of packets that a point had already shown in the same form (the capture or the network doubled them). */
   duplicates: number
+  /** Not there where nothing is odd. */
+  signs?: FlowSigns
   /** Not there where no proxy was recognised; two where the flow joins two proxies. */
   spliced?: SpliceSummary[]
 }

@@ -53,6 +53,8 @@ export class LegTable {
   /** Initial sequence number of the SYN (or SYN-ACK), valid where `hasIsn`. */
   isn = new Uint32Array(64)
   hasIsn = new Uint8Array(64)
+  /** 1 once a packet was seen here with the IPv4 Identification that it had elsewhere: nobody on the way gives new ones. */
+  keepsIpId = new Uint8Array(64)
   /** The tuple begins a new conversation with its next packet. */
   stale = new Uint8Array(64)
   /** Usual delay behind the first sighting of a packet, in ns, as a running mean; NaN before the first. */
@@ -223,6 +225,7 @@ export class LegTable {
     this.isn = grown(this.isn, capacity)
     this.hasIsn = grown(this.hasIsn, capacity)
     this.stale = grown(this.stale, capacity)
+    this.keepsIpId = grown(this.keepsIpId, capacity)
     this.usualDelayNs = grown(this.usualDelayNs, capacity)
     this.#hash = grown(this.#hash, capacity)
   }

@@ -1,6 +1,7 @@
 /** The matcher: decides which journey in the window a sighting belongs to, and which flows thereby turn out to be one. */
 
 import { type Headers, TcpFlag } from '../decode/headers.ts'
+import type { AddressTable } from './addresses.ts'
 import type { EncapsulationTable } from './encapsulations.ts'
 import type { DirectionIndex, FlowTable } from './flows.ts'
 import { type Identity, Protocol } from './identity.ts'
@@ -46,6 +47,7 @@ export type Match = (typeof Match)[keyof typeof Match]
 
 /** The tables that the matcher reads and writes. */
 export interface Tables {
+  readonly addresses: AddressTable
   readonly legs: LegTable
   readonly encapsulations: EncapsulationTable
   readonly flows: FlowTable
@@ -55,6 +57,7 @@ export interface Tables {
 export class Matcher {
   /** The journey that `match` found; valid until its next call. */
   slot: JourneySlot = -1
+  readonly #addresses: AddressTable
   readonly #legs: LegTable
   readonly #encapsulations: EncapsulationTable
   readonly #flows: FlowTable
@@ -67,7 +70,12 @@ export class Matcher {
   #isInTwoNetworks = false
   readonly #candidates = new Int32Array(MAX_CANDIDATES)
 
-  constructor({ legs, encapsulations, flows, window }: Tables, identity: Identity, windowNs: number) {
+  constructor(
+    { addresses, legs, encapsulations, flows, window }: Tables,
+    identity: Identity,
+    windowNs: number,
+  ) {
+    this.#addresses = addresses
     this.#legs = legs
     this.#encapsulations = encapsulations
     this.#flows = flows
@@ -81,12 +89,13 @@ export class Matcher {
    * journey where they were not known to be one.
    */
   match(leg: LegIndex, headers: Headers, timeNs: number): Match {
-    const { keyLow, keyHigh, direction: journeyDirection, firstNs, pointsSeen } = this.#window
+    const { keyLow, keyHigh, direction: journeyDirection, firstNs, pointsSeen, ipId } = this.#window
     const bit = pointBit(this.#legs.point[leg]!)
     const { low, high } = this.#identity
     const direction = this.#flows.find(this.#legs.direction[leg]!)
     this.slot = -1
     let known = 0
+    let renumbered: JourneySlot = -1
     let best: JourneySlot = -1
     let bestRank = -1
     let tied = false
@@ -100,17 +109,22 @@ export class Matcher {
       if (Math.abs(timeNs - firstNs[slot]!) > this.#windowNs) continue
       const theirs = this.#flows.find(journeyDirection[slot]!)
       if (theirs === (direction ^ 1) || this.#hasOtherTimestamp(headers, slot)) continue
+      const isRenumbered = headers.ipId !== ipId[slot] && this.#hasOtherId(headers, slot)
+      if (isRenumbered && !this.#mayBeRenumbered(leg, headers, slot)) continue
       const here = pointsSeen[slot]! & bit ? this.#seenAt(slot, leg) : -1
       if (here >= 0 && this.#window.leg[here] === leg) {
+        if (isRenumbered) continue
         const again = this.#isSeenAgain(headers, here, timeNs)
         if (again === Match.None) continue
         this.slot = slot
         return again
       }
       if (theirs === direction) {
-        this.#candidates[known++] = slot
+        if (isRenumbered) renumbered = slot
+        else this.#candidates[known++] = slot
         continue
       }
+      if (isRenumbered && (headers.tcpFlags & TcpFlag.Syn) === 0) continue
       const kin = this.#legs.variant[leg]! > 1 ? this.#tunnelKin(slot, leg, headers) : 0
       if (kin < 0 || known > 0 || linked >= MAX_LINKS) continue
       linked++
@@ -126,6 +140,11 @@ export class Matcher {
     if (known > 0) {
       this.slot = known === 1 ? this.#candidates[0]! : this.#chooseTwin(known, leg, timeNs)
       if (this.#isInTwoNetworks) this.#doubtOutside(this.slot, headers)
+      if (headers.ipId !== 0 && headers.ipId === ipId[this.slot]) this.#legs.keepsIpId[leg] = 1
+      return Match.Sighting
+    }
+    if (renumbered >= 0) {
+      this.slot = renumbered
       return Match.Sighting
     }
     if (tied) {
@@ -154,6 +173,7 @@ export class Matcher {
     const direction = this.#flows.find(this.#legs.direction[leg]!)
     const length = headers.payloadLenBytes
     let matched = 0
+    let covered = 0
     let looked = 0
     let slot = window.slotOf(this.#flows.lastJourney[direction]!)
     for (; slot >= 0 && ++looked <= MAX_RECUT_CANDIDATES; slot = window.slotOf(window.previous[slot]!)) {
@@ -163,12 +183,14 @@ export class Matcher {
       const overlap = Math.min(offset + length, theirLength) - Math.max(offset, 0)
       if (overlap <= 0 || (offset === 0 && length === theirLength)) continue
       if (this.#hasOtherTimestamp(headers, slot)) continue
-      if (!this.#isPieceById(headers, slot)) continue
+      if (!this.#isPieceById(headers, slot) && !this.#mayBeRenumbered(leg, headers, slot)) continue
       if (this.#coveredAt(slot, this.#legs.point[leg]!) + overlap > theirLength) continue
       window.see(slot, this.#legs.point[leg]!, leg, frame, timeNs, headers.ttl, overlap)
       window.flags[slot]! |= JourneyFlag.Recut
       this.slot = slot
       matched++
+      covered += overlap
+      if (covered >= length) break
     }
     if (matched > 0) this.#flows.recut[direction] = 1
     return matched
@@ -213,6 +235,29 @@ export class Matcher {
     )
   }
 
+  /**
+   * Of two packets of equal identity with different IPv4 Identifications, where these take no part in the identity: does
+   * that make them two? A packet that was last seen as an IPv6 packet may have any.
+   */
+  #hasOtherId(headers: Headers, slot: JourneySlot): boolean {
+    if (headers.ipVersion !== 4) return false
+    const last = this.#window.leg[this.#window.lastSighting[slot]!]!
+    return this.#addresses.version(this.#legs.source[last]!) === 4
+  }
+
+  /**
+   * May a router have given the segment another Identification, as translators to IPv6 and back do, and some firewalls?
+   * Equal TCP timestamps say so, as long as this leg has never shown a packet with the Identification of its sender.
+   */
+  #mayBeRenumbered(leg: LegIndex, headers: Headers, slot: JourneySlot): boolean {
+    return (
+      headers.protocol === Protocol.Tcp &&
+      headers.tcpHasTimestamps &&
+      headers.tcpTsVal === this.#window.tsVal[slot] &&
+      this.#legs.keepsIpId[leg] === 0
+    )
+  }
+
   /** A packet of equal identity on the same leg: the same one again, or one that was sent again? */
   #isSeenAgain(headers: Headers, sighting: SightingIndex, timeNs: number): Match {
     const gapNs = timeNs - this.#window.timeNs[sighting]!
@@ -243,10 +288,10 @@ export class Matcher {
     const legs = this.#legs
     if (!this.#flows.fitTogether(direction, theirs)) return -1
     const point = legs.point[leg]!
-    let score = 0
+    let score = -1
     let visits = 0
     for (let other = this.#flows.firstLeg[theirs]!; other >= 0; other = legs.sibling[other]!) {
-      score = Math.max(score, legs.sameEndpoints(leg, other))
+      score = Math.max(score, this.#sameEndpoints(leg, other))
       if (legs.point[other] !== point) continue
       if (here >= 0) {
         if (++visits >= MAX_VISITS) return -1
@@ -257,6 +302,7 @@ export class Matcher {
       if (headers.protocol === Protocol.Tcp || headers.ipId === 0) return -1
       if (timeNs - legs.lastNs[other]! < MAPPING_NS) return -1
     }
+    if (score < 0) return -1
     if (here >= 0) {
       // Past the same point again with another tuple (hairpin): a router in between took one from the TTL. Only where a
       // point sees all interfaces can it come by before that, too.
@@ -274,6 +320,22 @@ export class Matcher {
       return -1
     }
     return score
+  }
+
+  /**
+   * How many of the addresses and ports of two legs are the same: 0–4, or -1 where one has IPv4, the other one IPv6, and
+   * neither address of the one is inside of one of the other.
+   */
+  #sameEndpoints(leg: LegIndex, other: LegIndex): number {
+    const legs = this.#legs
+    const addresses = this.#addresses
+    const same = legs.sameEndpoints(leg, other)
+    if (addresses.version(legs.source[leg]!) === addresses.version(legs.source[other]!)) return same
+    if (!addresses.hasTwoFamilies) return -1
+    const translated =
+      (addresses.isSameInOtherFamily(legs.source[leg]!, legs.source[other]!) ? 1 : 0) +
+      (addresses.isSameInOtherFamily(legs.destination[leg]!, legs.destination[other]!) ? 1 : 0)
+    return translated === 0 ? -1 : same + translated
   }
 
   /** Is one of two legs at a point inside of tunnels that the other is not in: did the packet enter or leave them there? */

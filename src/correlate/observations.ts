@@ -1,8 +1,9 @@
 /** Observations: what the frames of a point show beside their flows (checksums, tunnels, fragments), counted. */
 
-import type { PointIndex } from '../capture/record.ts'
+import type { CaptureRecord, PointIndex } from '../capture/record.ts'
 import { verifyChecksums } from '../decode/checksum.ts'
 import { Checksum, type Headers } from '../decode/headers.ts'
+import { Neighbours } from './neighbours.ts'
 
 /** Record numbers that are kept as evidence. */
 const EVIDENCE_FRAMES = 4
@@ -30,6 +31,7 @@ export class PointObservations {
 
 /** Looks at each frame once. */
 export class Observations {
+  readonly neighbours = new Neighbours()
   readonly #points: PointObservations[] = []
 
   at(point: PointIndex): PointObservations {
@@ -42,7 +44,8 @@ export class Observations {
   }
 
   /** Counts what a frame shows. `flags` are its `epb_flags`. */
-  note(point: PointIndex, frame: number, headers: Headers, flags: number): void {
+  note(point: PointIndex, { frame, timeNs, flags }: CaptureRecord, headers: Headers): void {
+    if (headers.isArp || headers.icmpType > 128) this.neighbours.note(point, frame, timeNs, headers)
     const counts = this.at(point)
     if (frame <= VERIFY_ALL || frame % VERIFY_EVERY === 0) {
       verifyChecksums(headers)

@@ -32,10 +32,20 @@ export function translations(
   return list
 }
 
-/** Points of two stations that some packet passed both. */
+/** Points of two stations that some packet passed both, in the same family: a translator's interface shows both families. */
 export function passedTwice(path: readonly Station[], together: readonly ReadonlySet<number>[]): string[] {
   const twice = path.filter(({ point }, i) =>
-    path.some((other, j) => j < i && other.point === point && together[i]!.has(j)),
+    path.some(
+      (other, j) => j < i && other.point === point && together[i]!.has(j) && isSameFamily(other, path[i]!),
+    ),
   )
   return [...new Set(twice.map(({ point }) => point))]
+}
+
+function isSameFamily(a: Station, b: Station): boolean {
+  return isIpv6(a) === isIpv6(b)
+}
+
+function isIpv6({ src }: Station): boolean {
+  return src.ip.includes(':')
 }

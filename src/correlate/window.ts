@@ -146,10 +146,21 @@ export class JourneyWindow {
     this.lastSighting[slot] = NONE
     this.flags[slot] = 0
     this.pointsSeen[slot] = 0
-    const bucket = keyLow & (this.#buckets.length - 1)
+    this.#link(slot)
+    return slot
+  }
+
+  /** Puts journeys where their identities belong now, after somebody has changed keys. */
+  rehash(): void {
+    this.#buckets.fill(NONE)
+    for (let serial = this.oldest; serial < this.nextSerial; serial++)
+      this.#link(serial & (this.#capacity - 1))
+  }
+
+  #link(slot: JourneySlot): void {
+    const bucket = this.keyLow[slot]! & (this.#buckets.length - 1)
     this.#chain[slot] = this.#buckets[bucket]!
     this.#buckets[bucket] = slot
-    return slot
   }
 
   /** Adds a sighting to a journey: on a leg of `point`, showing so many bytes of its payload. */
@@ -212,13 +223,8 @@ export class JourneyWindow {
     this.serial = move(this.serial)
     this.#capacity = to
     this.#chain = new Int32Array(to)
-    this.#buckets = new Int32Array(2 * to).fill(NONE)
-    for (let s = this.oldest; s < this.nextSerial; s++) {
-      const slot = s & (to - 1)
-      const bucket = this.keyLow[slot]! & (2 * to - 1)
-      this.#chain[slot] = this.#buckets[bucket]!
-      this.#buckets[bucket] = slot
-    }
+    this.#buckets = new Int32Array(2 * to)
+    this.rehash()
   }
 
   #growSightings(): void {

@@ -60,6 +60,17 @@ export interface NotJoinedReport {
   packets: number
 }
 
+/** What came of one `--expect`. */
+export interface ExpectationReport {
+  /** As it was given. */
+  expression: string
+  holds: boolean
+  /** What was seen, in one sentence. */
+  evidence: string
+  /** The flows that decide: those that do not meet it where it does not hold. The first 100; none where it is about none. */
+  flows?: number[]
+}
+
 export interface Report {
   schema: 'hoptrace.report/1'
   points: ReportPoint[]
@@ -70,6 +81,8 @@ export interface Report {
   notJoined: NotJoinedReport[]
   /** Address → name of its container, network or host, as far as the capture tells. */
   names?: Record<string, string>
+  /** In the order in which they were given; not there where none was. */
+  expectations?: ExpectationReport[]
   /** Damaged or odd input, one line each, with file and byte offset. */
   warnings: string[]
 }

@@ -1,6 +1,7 @@
 /** The report for a terminal: the path, the flows, the findings, and what could not be joined. */
 
 import { renderClocks } from './clocks-text.ts'
+import { renderExpectationCounts, renderExpectations } from './expectations/text.ts'
 import { renderFindingCounts, renderFindings } from './findings-text.ts'
 import { renderFlowTable } from './flow-table.ts'
 import { groupBy } from './grouping.ts'
@@ -30,7 +31,7 @@ export interface TextOptions {
 export function renderText(report: Report, options: TextOptions): string {
   const columns = Math.max(MIN_COLUMNS, options.columns)
   const palette = paletteFor(options.color)
-  const { flows, findings, warnings } = report
+  const { flows, findings, warnings, expectations = [] } = report
   const path = renderPathLines(report, columns, palette)
   const section = (title: string, about: string, lines: string[]): string[] => {
     if (lines.length === 0) return []
@@ -55,6 +56,11 @@ export function renderText(report: Report, options: TextOptions): string {
     ...section('Findings', renderFindingCounts(findings), renderFindings(findings, columns, palette)),
     ...section('Not joined', '', renderUnjoined(report, columns, palette)),
     ...section('Warnings', '', renderWarnings(warnings, columns, palette)),
+    ...section(
+      'Expectations',
+      renderExpectationCounts(expectations),
+      renderExpectations(expectations, columns, palette),
+    ),
   ]
   return `${lines.join('\n')}\n`
 }
