@@ -4,6 +4,7 @@ import { resolveInputs } from './capture/inputs.ts'
 import { InterfaceNames } from './capture/interface-names.ts'
 import { JoinedWriter } from './capture/joined-writer.ts'
 import { MergedRecords } from './capture/merge.ts'
+import { openPipeHeads } from './capture/pipe-heads.ts'
 import { Epoch, type PointIndex } from './capture/record.ts'
 import { withSeries } from './capture/series.ts'
 import { surveyClocks } from './clock-survey.ts'
@@ -46,9 +47,11 @@ export interface Analysis {
  */
 export async function analyze(args: readonly string[], options: AnalysisOptions = {}): Promise<Analysis> {
   const { inputs: files, warnings, failures } = await resolveInputs(args)
-  const inputs = withSeries(files)
+  const captures = withSeries(files)
   const epoch = new Epoch()
-  const clocks = options.keepClocks ? [] : await surveyClocks(inputs, epoch, options.tunnelPorts)
+  const comparesClocks = !options.keepClocks && captures.length > 1
+  const inputs = comparesClocks ? await openPipeHeads(captures) : captures
+  const clocks = comparesClocks ? await surveyClocks(inputs, epoch, options.tunnelPorts) : []
   const interfaceNames = new InterfaceNames(options.interfaceNames)
   const records = await MergedRecords.open(inputs, { epoch, clocks, interfaceNames })
   try {

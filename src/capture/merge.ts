@@ -154,7 +154,7 @@ export class MergedRecords {
     const opened = await Promise.all(
       inputs.map(async (input) => {
         try {
-          return await openCapture(input.path, input.source, this, chunkBytes, input.parts)
+          return await openCapture(input.path, input.source, this, chunkBytes, input)
         } catch (error) {
           return failureOf(input, error)
         }

@@ -75,7 +75,7 @@ export class FilePoints {
   private readonly byInterface: PointIndex[] = []
   private readonly cooked: Map<number, PointIndex>[] = []
   private readonly own: PointIndex[] = []
-  private readonly clock: ClockError | null
+  private clock: ClockError | null
   private readonly names: InterfaceNames
 
   constructor(
@@ -98,6 +98,12 @@ export class FilePoints {
     if (interfaceIndex >= this.byInterface.length) this.describe()
     if (record.linkType === LinkType.LinuxSll2) return this.ofCooked(record)
     return this.byInterface[interfaceIndex]
+  }
+
+  /** More is known of the clock that all of them share. */
+  setClock(clock: ClockError | null): void {
+    this.clock = clock
+    for (const index of this.own) this.list.points[index].clock = clock
   }
 
   /** Makes points for the interfaces that the file has described so far. */

@@ -50,6 +50,7 @@ interface CaptureFlags extends ExpectationFlags {
   json?: boolean
   ndjson?: boolean
   watch?: boolean
+  keepClocks?: boolean
 }
 
 const EXAMPLES = `
@@ -113,6 +114,7 @@ export function captureCommand(): Command {
         .choices(['ring', 'cap'])
         .default('ring'),
     )
+    .option('--keep-clocks', 'leave times as other hosts recorded them, even where their clocks differ')
     .option('--json', 'print one JSON document at the end (schema hoptrace.report/1)')
     .option('--ndjson', 'print a line of JSON for each packet as it completes')
     .option('--watch', 'show the live flows as a table that fills the terminal')
@@ -171,7 +173,10 @@ async function run(flags: CaptureFlags): Promise<void> {
       onCount: () => records.stop(),
     }
     if (!flags.join && file !== null) {
-      const error = await recordLive(records, file)
+      const error = await recordLive(records, file, {
+        keepClocks: flags.keepClocks,
+        tunnelPorts: flags.decodeAs,
+      })
       points.close()
       reportFileError(error)
       complain(framesText(records))
@@ -185,6 +190,7 @@ async function run(flags: CaptureFlags): Promise<void> {
       file,
       listener,
       tunnelPorts: flags.decodeAs,
+      keepClocks: flags.keepClocks,
       activePoints: () => points.active(),
       // Lines are counted where they are told.
       ...(flags.json || flags.watch || streamsTap(flags) ? { maxPackets: lineOptions.count } : {}),
