@@ -119,6 +119,7 @@ export class Joining {
         clock: clockReport(point, points),
       })),
       path: joined.path.map((point) => points[point]!.name),
+      ...joined.links(),
       flows: joined.flows,
       findings,
       notJoined: correlator.notJoined.list().map(({ reason, point, packets }) => ({

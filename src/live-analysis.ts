@@ -7,6 +7,7 @@ import type { PointIndex } from './capture/record.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
 import { HoptraceError } from './errors.ts'
 import type { RecordWriter } from './joining.ts'
+import { LiveClocks } from './live-clocks.ts'
 import { Generation, type LiveView } from './live-generation.ts'
 import type { Receipts } from './receipts/model.ts'
 import { receiptComments } from './receipts/receipts-text.ts'
@@ -56,6 +57,8 @@ export interface LiveOptions {
   tunnelPorts?: ReadonlyMap<number, UdpTunnel> | undefined
   /** Called once, after the last record: reads what the kernel counted meanwhile. */
   readReceipts?: () => Promise<Receipts | null>
+  /** Leave the times of programs and pipes as they come, though their hosts' clocks may differ from ours. */
+  keepClocks?: boolean | undefined
 }
 
 /**
@@ -67,6 +70,7 @@ export async function analyzeLive(
   options: LiveOptions = {},
 ): Promise<{ report: Report; receipts: Receipts | null; fileError: HoptraceError | null }> {
   const { listener, file } = options
+  if (!options.keepClocks) records.compareClocks(new LiveClocks(options.tunnelPorts))
   const maxTold = listener?.journeys ? listener.maxJourneysAtOnce : 0
   let fileError: HoptraceError | null = null
   const noteFileError = (error: unknown) => {
@@ -152,12 +156,17 @@ export async function analyzeLive(
   return { report, receipts, fileError }
 }
 
-/** Only writes, until the records end. Joining is left for later. */
+/** Only writes, until the records end. Joining is left for later; but for clocks, as in one file there is only one. */
 export async function recordLive(
   records: LiveRecords,
   file: RotatingFile,
-  readReceipts: LiveOptions['readReceipts'] = undefined,
+  {
+    keepClocks,
+    tunnelPorts,
+    readReceipts,
+  }: Pick<LiveOptions, 'keepClocks' | 'tunnelPorts' | 'readReceipts'> = {},
 ): Promise<HoptraceError | null> {
+  if (!keepClocks) records.compareClocks(new LiveClocks(tunnelPorts))
   try {
     for (;;) {
       for (let left = FRAMES_AT_A_TIME; left > 0 && records.advance(); left--)

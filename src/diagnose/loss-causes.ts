@@ -33,7 +33,11 @@ const REASONS: Readonly<Record<string, string>> = {
 }
 
 /** `reader` is null where there are no receipts: then the causes are those that are usual, none confirmed. */
-export function lossCauses(flow: JoinedFlow, loss: Loss, reader: ReceiptReader | null): Cause[] {
+export function lossCauses(
+  flow: JoinedFlow,
+  loss: Pick<Loss, 'direction' | 'packets'> & { readonly between: readonly [string, string] },
+  reader: ReceiptReader | null,
+): Cause[] {
   const isIpv6 = flow.client.ip.includes(':')
   if (!reader) return usualCauses(isIpv6)
   const namespaces = reader.between(...loss.between)

@@ -6,6 +6,7 @@ import { isLoopback, isPrivate, show } from './endpoints.ts'
 import { type Finding, finding } from './finding.ts'
 import { formsOf } from './forms.ts'
 import { inNamespace, type ReceiptReader, ruleLabel } from './receipt-reader.ts'
+import { mayMatch } from './rule-match.ts'
 
 const SNAT_TARGETS = /^(MASQUERADE|SNAT|NETMAP|masquerade|snat)$/
 const DNAT_TARGETS = /^(DNAT|REDIRECT|NETMAP|dnat|redirect)$/
@@ -114,7 +115,11 @@ export function dnatMissing(flow: JoinedFlow, reader: ReceiptReader | null): Fin
       change === 'vanished' && DNAT_TARGETS.test(target ?? '') && hasPort(text, last.dst.port),
   )
   const elsewhere = published.find(({ text }) => hasPort(text, last.dst.port))
-  if (published.length === 0 && !gone) return []
+  // A rule that fits translates nothing that dies before it: the reason is another one.
+  const isPublished = published.some(
+    ({ text }) => mayMatch(text, formsOf(flow, 'forward')) && hasPort(text, last.dst.port),
+  )
+  if (isPublished || (published.length === 0 && !gone)) return []
   const check = inNamespace(
     namespace,
     `${last.dst.ip.includes(':') ? 'ip6tables' : 'iptables'} -t nat -nvL DOCKER`,

@@ -1,12 +1,13 @@
 /** Refusals: nobody answers, somebody says no, or a connection ends with a reset; and by whom. */
 
 import { isRefusal } from '../correlate/flow-reader.ts'
-import type { JoinedFlow } from '../correlate/joined-flow.ts'
+import type { JoinedFlow, Station } from '../correlate/joined-flow.ts'
 import type { NamespaceReceipts } from '../receipts/model.ts'
 import type { Cause } from './cause.ts'
 import { isGroup, isLoopback, show } from './endpoints.ts'
 import { counted, type Finding, finding } from './finding.ts'
 import { formsOf } from './forms.ts'
+import { lossCauses } from './loss-causes.ts'
 import { inNamespace, type ReceiptReader, ruleCheck, ruleLabel } from './receipt-reader.ts'
 
 export function refused(flow: JoinedFlow, reader: ReceiptReader | null): Finding[] {
@@ -122,6 +123,7 @@ export function noReply(flow: JoinedFlow, reader: ReceiptReader | null): Finding
       `${counted(flow.forward.packets, 'packet')} to ${show(flow.server, flow)} reached ${last.point} and nothing came back`,
       { lastPoint: last.point },
       [
+        ...diedHere(flow, last, reader),
         {
           id: 'beyond',
           what: `it died behind ${last.point}, or the answer did: the server is down, a firewall drops it, or there is no way back`,
@@ -132,6 +134,14 @@ export function noReply(flow: JoinedFlow, reader: ReceiptReader | null): Finding
       ],
     ),
   ]
+}
+
+/** Where the last point is the packet's own host, that may have dropped it right behind it. */
+function diedHere(flow: JoinedFlow, { point, dst }: Station, reader: ReceiptReader | null): Cause[] {
+  const namespace = reader?.namespaceOf(point)
+  if (!namespace || !reader!.isOwn(namespace, dst.ip)) return []
+  const loss = { direction: 'forward', between: [point, point], packets: flow.forward.packets } as const
+  return lossCauses(flow, loss, reader).filter(({ isConfirmed }) => isConfirmed)
 }
 
 /** The kernel took the request and said so; the program did not answer it. */

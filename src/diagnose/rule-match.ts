@@ -53,13 +53,13 @@ const PATTERNS: readonly [RegExp, (value: string) => Condition][] = [
         isIn(dst.ip, net),
   ],
   [
-    /(?:--dports?|\bdport) (?:\{ )?([\d:, -]+)/,
+    /(?:--dports?|\bdport) (?:\{ )?([\d:-]+(?:, ?[\d:-]+)*)/,
     (ports) =>
       ({ dst }) =>
         hasPort(ports, dst.port),
   ],
   [
-    /(?:--sports?|\bsport) (?:\{ )?([\d:, -]+)/,
+    /(?:--sports?|\bsport) (?:\{ )?([\d:-]+(?:, ?[\d:-]+)*)/,
     (ports) =>
       ({ src }) =>
         hasPort(ports, src.port),
