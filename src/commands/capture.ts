@@ -191,6 +191,7 @@ async function run(flags: CaptureFlags): Promise<void> {
       })
       points.close()
       reportFileError(error)
+      reportReceipts(receipts)
       complain(framesText(records))
       if (records.hasFailed) process.exitCode = 2
       return
@@ -211,6 +212,7 @@ async function run(flags: CaptureFlags): Promise<void> {
     points.close()
     watch?.close()
     reportFileError(fileError)
+    reportReceipts(receipts)
     // What went wrong was said when it did.
     if (records.hasFailed) process.exitCode = 2
     const filtered = selectFlows(report, {
@@ -240,7 +242,8 @@ async function run(flags: CaptureFlags): Promise<void> {
 
 /** Not for programs and FIFOs alone: their packets are another host's. */
 function wantsReceipts({ receipts, container, pid, netns, point = [] }: CaptureFlags): boolean {
-  return receipts && (Boolean(container ?? pid ?? netns) || point.some((text) => !isStream(text)))
+  if (!receipts || process.platform !== 'linux') return false
+  return Boolean(container ?? pid ?? netns) || point.some((text) => !isStream(text))
 }
 
 /** Names the run for whoever reads many of them. */
@@ -295,6 +298,11 @@ function reportFileError(error: HoptraceError | null): void {
   if (error === null) return
   complain(`${error.message}; the capture has ended, what was written before can be read`)
   process.exitCode = 2
+}
+
+function reportReceipts(receipts: ReceiptsHelper | null): void {
+  if (receipts?.hasFailed)
+    complain('what the kernel counted could not be read: the process for it has ended, or took too long')
 }
 
 /** What a run that only writes has to say at its end. */

@@ -37,6 +37,9 @@ export class ReceiptsHelper {
   readonly #isBegun: Promise<void>
   readonly #receipts: Promise<Receipts | null>
   #isClosed = false
+  #isAsked = false
+  /** There was something to read, and it was not: the process ended, or took too long. */
+  hasFailed = false
 
   /** Starts the process, which gets ready while the capture looks for its places. */
   constructor() {
@@ -70,14 +73,17 @@ export class ReceiptsHelper {
 
   /** Resolves when the beginning was read, or it takes too long to wait for. */
   async begin(task: ReceiptsTask): Promise<void> {
+    this.#isAsked = true
     this.#control.write(`${JSON.stringify(task)}\n`)
     await within(this.#isBegun, BEGIN_PATIENCE_MS, undefined)
   }
 
   /** What the kernel counted since; null where the helper can't tell. */
   async end(): Promise<Receipts | null> {
+    if (!this.#isAsked) return null
     if (!this.#isClosed) this.#control.write(`${END}\n`)
     const receipts = await within(this.#receipts, END_PATIENCE_MS, null)
+    this.hasFailed = receipts === null
     this.close()
     return receipts
   }

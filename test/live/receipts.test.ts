@@ -163,8 +163,9 @@ describe.skipIf(!requireDocker() || !requireTool('capinfos'))('receipts of a cap
     for (const pid of others) await expect.poll(() => existsSync(`/proc/${pid}`), PATIENCE).toBe(false)
     // Without receipts the capture is as good as before.
     traffic(1)
-    const { code, stdout } = await again.end()
+    const { code, stdout, stderr } = await again.end()
     expect(code).toBe(0)
+    expect(stderr).toMatch(/^hoptrace: what the kernel counted could not be read/m)
     expect(stdout).toContain('lost')
   })
 
