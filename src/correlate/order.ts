@@ -3,6 +3,7 @@
 import type { PointIndex } from '../capture/record.ts'
 import type { Cables } from './cables.ts'
 import type { Correlator } from './correlator.ts'
+import { withoutFloods } from './floods.ts'
 import type { DirectionIndex } from './flows.ts'
 import type { LegIndex } from './legs.ts'
 
@@ -17,8 +18,9 @@ export function legsAlongTheWays(
   cables: Cables,
 ): [LegIndex[], LegIndex[]] {
   const { legs } = correlator
-  const there = delays(correlator, wayOf(correlator, forward))
-  const back = delays(correlator, wayOf(correlator, forward ^ 1))
+  const [seenThere, seenBack] = [wayOf(correlator, forward), wayOf(correlator, forward ^ 1)]
+  const there = delays(correlator, withoutFloods(legs, seenThere, seenBack))
+  const back = delays(correlator, withoutFloods(legs, seenBack, seenThere))
   const forth = sorted(correlator, there, back)
   // What takes no time (one interface that is captured twice) stands as it does on the way there, turned around.
   const place = (leg: LegIndex) => forth.findIndex((other) => legs.point[other] === legs.point[leg])

@@ -94,7 +94,8 @@ export function joinedFlows(correlator: Correlator, epoch: Epoch, options: JoinO
     const byFlow = new Map(all.map(({ flow }, i) => [flow, joined[i]!]))
     for (const splice of splices) tellSplice(splice, byFlow)
   }
-  const places = new Uint8Array(legs.count)
+  // What is not on the way stands behind it.
+  const places = new Uint8Array(legs.count).fill(255)
   for (const { way } of all)
     for (const side of way)
       side.forEach((leg, place) => {
