@@ -12,6 +12,7 @@ import { renderNames } from './names-text.ts'
 import { paletteFor } from './palette.ts'
 import { renderPathLines } from './path-line.ts'
 import { formatCount, formatCounted, formatDurationNs, isNumeral } from './quantities.ts'
+import { renderReceipts } from './receipts-text.ts'
 import { renderUnjoined, renderWarnings } from './unjoined-text.ts'
 import { cutToWidth } from './width.ts'
 
@@ -58,6 +59,11 @@ export function renderText(report: Report, options: TextOptions): string {
     ...section('Names', '', renderNames(report, columns)),
     ...section('Flows', protocolCounts(flows), table),
     ...section('Findings', renderFindingCounts(findings), renderFindings(findings, columns, palette)),
+    ...section(
+      'Receipts',
+      'what the kernel counted meanwhile',
+      renderReceipts(report.receipts ?? [], columns, palette),
+    ),
     ...section('Not joined', '', renderUnjoined(report, columns, palette)),
     ...section('Warnings', '', renderWarnings(warnings, columns, palette)),
     ...section(
