@@ -254,7 +254,7 @@ export class Matcher {
       }
       // Their flow already has another tuple at this point, and this packet did not show it: two conversations,
       // unless a NAT mapping timed out and a new one took its place.
-      if (headers.protocol === Protocol.Tcp || headers.ipId === 0) return -1
+      if (headers.protocol === Protocol.Tcp || this.#identity.weak) return -1
       if (timeNs - legs.lastNs[other]! < MAPPING_NS) return -1
     }
     if (here >= 0) {

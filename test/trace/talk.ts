@@ -61,9 +61,10 @@ export class Talk {
     dns.send('server', dnsMessage(id, 'service.example', '192.0.2.7'), this.#trouble())
   }
 
-  /** Datagrams in both directions, each another one. */
+  /** Datagrams in both directions, each another one. A server does not speak before it was spoken to. */
   stream(udp: UdpConversation): void {
     const random = this.#random
+    udp.send('client', random.longText(random.integer(8, 1400)), { ...this.#trouble(), burst: false })
     for (let count = random.integer(5, 60); count > 0; count--) {
       const from = random.chance(0.7) ? 'client' : 'server'
       udp.send(from, random.longText(random.integer(8, 1400)), this.#trouble())
@@ -75,6 +76,7 @@ export class Talk {
     const random = this.#random
     const beat = Buffer.from(random.pick(['ping', 'PING00000001', 'heartbeat of the service']))
     const everyNs = random.spread(100e3, 1e9)
+    udp.send('client', beat, { ...this.#trouble(), ipId: 0, burst: false })
     for (let count = random.integer(5, 30); count > 0; count--) {
       udp.send('client', beat, { ...this.#trouble(), ipId: 0, burst: true })
       if (random.chance(0.5)) udp.send('server', beat, { ...this.#trouble(), ipId: 0, burst: true })
