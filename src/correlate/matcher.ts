@@ -270,7 +270,9 @@ export class Matcher {
       this.#differElsewhere(direction ^ 1, theirs ^ 1, point)
     ) {
       const isSilent = timeNs - legs.lastNs[leg]! > MAPPING_NS
-      this.#conflict ||= isSilent && headers.protocol !== Protocol.Tcp && score >= 2
+      // Of an echo only one address is left where its identifier, which stands for both ports, is translated.
+      const least = headers.icmpType >= 0 ? 1 : 2
+      this.#conflict ||= isSilent && headers.protocol !== Protocol.Tcp && score >= least
       return -1
     }
     return score

@@ -64,10 +64,13 @@ export class Talk {
   /** Datagrams in both directions, each another one. A server does not speak before it was spoken to. */
   stream(udp: UdpConversation): void {
     const random = this.#random
-    udp.send('client', random.longText(random.integer(8, 1400)), { ...this.#trouble(), burst: false })
+    udp.send('client', random.longText(random.integer(8, 1400)), this.#trouble())
     for (let count = random.integer(5, 60); count > 0; count--) {
       const from = random.chance(0.7) ? 'client' : 'server'
-      udp.send(from, random.longText(random.integer(8, 1400)), this.#trouble())
+      udp.send(from, random.longText(random.integer(8, 1400)), {
+        ...this.#trouble(),
+        burst: random.chance(0.5),
+      })
     }
   }
 
@@ -76,10 +79,11 @@ export class Talk {
     const random = this.#random
     const beat = Buffer.from(random.pick(['ping', 'PING00000001', 'heartbeat of the service']))
     const everyNs = random.spread(100e3, 1e9)
-    udp.send('client', beat, { ...this.#trouble(), ipId: 0, burst: false })
+    udp.send('client', beat, { ...this.#trouble(), ipId: 0 })
     for (let count = random.integer(5, 30); count > 0; count--) {
-      udp.send('client', beat, { ...this.#trouble(), ipId: 0, burst: true })
-      if (random.chance(0.5)) udp.send('server', beat, { ...this.#trouble(), ipId: 0, burst: true })
+      const isAnswered = random.chance(0.5)
+      udp.send('client', beat, { ...this.#trouble(), ipId: 0, burst: !isAnswered })
+      if (isAnswered) udp.send('server', beat, { ...this.#trouble(), ipId: 0, burst: true })
       udp.wait(everyNs)
     }
   }

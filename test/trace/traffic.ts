@@ -126,7 +126,6 @@ class Traffic {
       packet.delayedBetween = { hop: random.integer(0, lastHop), ns: random.integer(50_000, 900_000) }
     if (random.chance(captureDrop)) packet.unseenAt = [random.integer(0, lastHop + 1)]
     if (random.chance(duplicate)) packet.duplicateAt = [random.integer(0, lastHop + 1)]
-    if (random.chance(0.3)) packet.burst = true
     return packet
   }
 
