@@ -35,6 +35,8 @@ const PIECE_NS = 1_200
 interface Arrival {
   journey: TrueJourney
   piece: Content
+  /** It came as a segment: only such ones are joined. */
+  onWire: boolean
   timeNs: number
 }
 
@@ -113,6 +115,7 @@ export abstract class Conversation {
     let pieces = [content]
     let timeNs = this.nowNs
     let overtaken = false
+    let onWire = false
     for (const station of this.#stations(direction)) {
       const hop = direction === 'forward' ? station - 1 : station
       if (passage.reached.length > 0) {
@@ -128,12 +131,17 @@ export abstract class Conversation {
       const point = this.#pointAt(station)
       const { segments } = this.trace.points[point]
       if (segments) pieces = pieces.flatMap((piece) => cut(piece, segments))
+      onWire ||= segments !== undefined
       const last = this.#lastNs[direction]
       if (!overtaken) timeNs = Math.max(timeNs, (last[station] ?? 0) + 1_000)
       passage.reached.push(station)
       if (!unseen.includes(station))
         for (const [i, piece] of pieces.entries())
-          this.#arrive({ journey, piece, timeNs: timeNs + i * PIECE_NS }, station, twice.includes(station))
+          this.#arrive(
+            { journey, piece, onWire, timeNs: timeNs + i * PIECE_NS },
+            station,
+            twice.includes(station),
+          )
       if (!overtaken) last[station] = timeNs + (pieces.length - 1) * PIECE_NS
     }
     this.passages.push(passage)
@@ -157,11 +165,11 @@ export abstract class Conversation {
 
   /** A frame comes by a station: the point records it, perhaps once others have joined it. */
   #arrive(arrival: Arrival, station: number, isTwice: boolean): void {
-    const { journey, piece, timeNs } = arrival
+    const { journey, piece, onWire, timeNs } = arrival
     const { direction } = journey
     const point = this.#pointAt(station)
     const seen = { journeys: [journey], station, point }
-    if (this.trace.points[point].joinsWithinNs && this.#protocol === 'tcp') {
+    if (this.trace.points[point].joinsWithinNs && onWire && this.#protocol === 'tcp') {
       const key = `${direction} ${station}`
       const list = this.#arrivals.get(key) ?? { direction, station, arrived: [] }
       this.#arrivals.set(key, list)
