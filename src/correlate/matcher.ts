@@ -91,6 +91,7 @@ export class Matcher {
     let bestRank = -1
     let tied = false
     let linked = 0
+    let equal = 0
     let steps = 0
     this.#conflict = false
     this.#isInTwoNetworks = false
@@ -98,6 +99,7 @@ export class Matcher {
       if (++steps > MAX_STEPS || known === MAX_CANDIDATES) break
       if (keyHigh[slot] !== high || keyLow[slot] !== low) continue
       if (Math.abs(timeNs - firstNs[slot]!) > this.#windowNs) continue
+      equal++
       const theirs = this.#flows.find(journeyDirection[slot]!)
       if (theirs === (direction ^ 1) || this.#hasOtherTimestamp(headers, slot)) continue
       const here = pointsSeen[slot]! & bit ? this.#seenAt(slot, leg) : -1
@@ -134,7 +136,7 @@ export class Matcher {
     }
     if (best < 0 && this.#conflict && !this.#identity.weak) return Match.NewMapping
     if (best < 0) return Match.None
-    if (this.#identity.weak && bestRank < 6) {
+    if ((this.#identity.weak && bestRank < 6) || this.#mayBeAnother(headers, bestRank >> 1, equal)) {
       // So little speaks for it that an equal packet of somebody else would look the same.
       this.#window.flags[best]! |= JourneyFlag.Ambiguous
       return Match.Undecided
@@ -276,6 +278,16 @@ export class Matcher {
       return -1
     }
     return score
+  }
+
+  /**
+   * May the only journey that a packet without an ID fits be another conversation's all the same? Any translation but two
+   * at once leaves one of its ends as it was: that is two of address and port, or the address alone of an echo. Where so
+   * much is not equal the content has to prove it, and it proves nothing where it is seen again and again.
+   */
+  #mayBeAnother(headers: Headers, score: number, equal: number): boolean {
+    if (headers.protocol === Protocol.Tcp || (headers.ipVersion === 4 && headers.ipId !== 0)) return false
+    return score === 0 || (score === 1 && headers.icmpType < 0 && equal > 1)
   }
 
   /** Is one of two legs at a point inside of tunnels that the other is not in: did the packet enter or leave them there? */
