@@ -55,8 +55,9 @@ export class LegTable {
   hasIsn = new Uint8Array(64)
   /** The tuple begins a new conversation with its next packet. */
   stale = new Uint8Array(64)
-  /** Usual delay behind the first sighting of a packet, in ns, as a running mean; NaN before the first. */
-  usualDelayNs = new Float64Array(64)
+  /** Usual delay behind the first sighting of a packet, in ns, NaN before the first; and its mean deviation. See `Twins`. */
+  usualDelayNs = new Float32Array(64)
+  delayDeviationNs = new Float32Array(64)
 
   #hash = new Uint32Array(64)
   #slots = new Int32Array(256).fill(-1)
@@ -224,6 +225,7 @@ export class LegTable {
     this.hasIsn = grown(this.hasIsn, capacity)
     this.stale = grown(this.stale, capacity)
     this.usualDelayNs = grown(this.usualDelayNs, capacity)
+    this.delayDeviationNs = grown(this.delayDeviationNs, capacity)
     this.#hash = grown(this.#hash, capacity)
   }
 }

@@ -5,6 +5,7 @@ import type { EncapsulationTable } from './encapsulations.ts'
 import type { DirectionIndex, FlowTable } from './flows.ts'
 import { type Identity, Protocol } from './identity.ts'
 import type { LegIndex, LegTable } from './legs.ts'
+import type { Twins } from './twins.ts'
 import { JourneyFlag, type JourneySlot, type JourneyWindow, pointBit, type SightingIndex } from './window.ts'
 
 /** Journeys of equal identity that are looked at for one sighting, those of them that it may belong to, and other flows. */
@@ -21,9 +22,6 @@ const MAX_RECUT_CANDIDATES = 256
 const COPY_NS = 100e6
 /** The same for packets without an IPv4 ID. */
 const QUICK_COPY_NS = 1e6
-/** Among equal packets, one that would have been on its way this much longer than usual is not taken. */
-const LATE_FACTOR = 20
-const LATE_FLOOR_NS = 5e6
 /** IPv4 IDs of the pieces of one super-packet follow each other within this distance. */
 const MAX_PIECES = 64
 
@@ -50,6 +48,7 @@ export interface Tables {
   readonly encapsulations: EncapsulationTable
   readonly flows: FlowTable
   readonly window: JourneyWindow
+  readonly twins: Twins
 }
 
 export class Matcher {
@@ -59,6 +58,7 @@ export class Matcher {
   readonly #encapsulations: EncapsulationTable
   readonly #flows: FlowTable
   readonly #window: JourneyWindow
+  readonly #twins: Twins
   readonly #identity: Identity
   readonly #windowNs: number
   /** A journey was refused only because its flow looks otherwise at another point. */
@@ -67,11 +67,12 @@ export class Matcher {
   #isInTwoNetworks = false
   readonly #candidates = new Int32Array(MAX_CANDIDATES)
 
-  constructor({ legs, encapsulations, flows, window }: Tables, identity: Identity, windowNs: number) {
+  constructor({ legs, encapsulations, flows, window, twins }: Tables, identity: Identity, windowNs: number) {
     this.#legs = legs
     this.#encapsulations = encapsulations
     this.#flows = flows
     this.#window = window
+    this.#twins = twins
     this.#identity = identity
     this.#windowNs = windowNs
   }
@@ -126,7 +127,11 @@ export class Matcher {
       } else if (rank === bestRank) tied ||= this.#flows.find(journeyDirection[best]!) !== theirs
     }
     if (known > 0) {
-      this.slot = known === 1 ? this.#candidates[0]! : this.#chooseTwin(known, leg, timeNs)
+      if (known > 1) this.slot = this.#twins.choose(this.#candidates, known, leg, timeNs)
+      else {
+        this.slot = this.#candidates[0]!
+        if (this.#window.flags[this.slot]! & JourneyFlag.Twin) this.#twins.doubtLate(this.slot, leg, timeNs)
+      }
       if (this.#isInTwoNetworks) this.#doubtOutside(this.slot, headers)
       return Match.Sighting
     }
@@ -336,23 +341,6 @@ export class Matcher {
         if (pointOf[mine] === pointOf[their]) return true
     }
     return false
-  }
-
-  /**
-   * Equal packets of one direction, newest first in `#candidates`: takes the oldest, as networks keep the order,
-   * but none that would have been on its way absurdly long.
-   */
-  #chooseTwin(known: number, leg: LegIndex, timeNs: number): JourneySlot {
-    const { firstNs, flags } = this.#window
-    for (let i = 0; i < known; i++) flags[this.#candidates[i]!]! |= JourneyFlag.Twin
-    const usual = this.#legs.usualDelayNs[leg]!
-    if (!Number.isNaN(usual)) {
-      const late = Math.max(LATE_FLOOR_NS, LATE_FACTOR * usual)
-      for (let i = known - 1; i >= 0; i--)
-        if (timeNs - firstNs[this.#candidates[i]!]! <= late) return this.#candidates[i]!
-      return this.#candidates[0]!
-    }
-    return this.#candidates[known - 1]!
   }
 }
 
