@@ -20,8 +20,8 @@ const MAPPING_NS = 10e9
 const MAX_RECUT_CANDIDATES = 256
 /** The same packet at the same place again within this time is a copy, later it is something else. */
 const COPY_NS = 100e6
-/** The same for packets without an IPv4 ID. */
-const QUICK_COPY_NS = 1e6
+/** The same for packets without an IPv4 ID: soon enough that no sender can have missed an answer. */
+const QUICK_COPY_NS = 200e3
 /** IPv4 IDs of the pieces of one super-packet follow each other within this distance. */
 const MAX_PIECES = 64
 
@@ -287,12 +287,12 @@ export class Matcher {
 
   /**
    * May the only journey that a packet without an ID fits be another conversation's all the same? Any translation but two
-   * at once leaves one of its ends as it was: that is two of address and port, or the address alone of an echo. Where so
-   * much is not equal the content has to prove it, and it proves nothing where it is seen again and again.
+   * at once leaves one of its ends as it was: that is two of address and port. Where so much is not equal (of an echo, whose
+   * identifier changes, it can't be) the content has to prove it, and it proves nothing where it is seen again.
    */
   #mayBeAnother(headers: Headers, score: number, equal: number): boolean {
     if (headers.protocol === Protocol.Tcp || (headers.ipVersion === 4 && headers.ipId !== 0)) return false
-    return score === 0 || (score === 1 && headers.icmpType < 0 && equal > 1)
+    return score === 0 || (score === 1 && equal > 1)
   }
 
   /** Is one of two legs at a point inside of tunnels that the other is not in: did the packet enter or leave them there? */

@@ -8,8 +8,10 @@ import { JourneyFlag, type JourneySlot, type JourneyWindow } from './window.ts'
 const DELAY_GAIN = 1 / 8
 const DEVIATION_GAIN = 1 / 4
 const LATE_DEVIATIONS = 4
-/** … but nothing is that takes not even so much more, or twice the usual time. */
+/** … but nothing is that takes not even so much more. */
 const LATE_FLOOR_NS = 50e3
+/** An older one that is not much later than that leaves a doubt. */
+const FAR_FACTOR = 3
 /** A packet that would have been on its way this much longer than usual is hardly the one. */
 const ABSURD_FACTOR = 20
 const ABSURD_FLOOR_NS = 5e6
@@ -58,14 +60,22 @@ export class Twins {
   /**
    * Which one of several equal journeys is seen on `leg`, where none of them was seen yet; they are the first `known` of
    * `candidates`, newest first. Networks keep the order, so it is the oldest of those that would not be late. Where all
-   * would be, any may be the one: then they are ambiguous.
+   * would be, or an older one would be hardly late, any of these may be the one: then they are ambiguous.
    */
   choose(candidates: Int32Array, known: number, leg: LegIndex, timeNs: number): JourneySlot {
     const { firstNs, flags } = this.#window
     for (let i = 0; i < known; i++) flags[candidates[i]!]! |= JourneyFlag.Twin
     const lateNs = this.#lateNs(leg)
-    for (let i = known - 1; i >= 0; i--)
-      if (timeNs - firstNs[candidates[i]!]! <= lateNs) return candidates[i]!
+    const farNs = FAR_FACTOR * lateNs
+    let mayBeLate = -1
+    for (let i = known - 1; i >= 0; i--) {
+      const onItsWayNs = timeNs - firstNs[candidates[i]!]!
+      if (onItsWayNs <= lateNs) {
+        for (let j = i; j <= mayBeLate; j++) flags[candidates[j]!]! |= JourneyFlag.Ambiguous
+        return candidates[i]!
+      }
+      if (mayBeLate < 0 && onItsWayNs <= farNs) mayBeLate = i
+    }
     const absurdNs = this.#absurdNs(leg)
     let oldest = known - 1
     while (oldest > 0 && timeNs - firstNs[candidates[oldest]!]! > absurdNs) oldest--
@@ -145,7 +155,7 @@ export class Twins {
   #lateNs(leg: LegIndex): number {
     const usual = this.#legs.usualDelayNs[leg]!
     if (Number.isNaN(usual)) return Number.POSITIVE_INFINITY
-    return usual + Math.max(LATE_FLOOR_NS, usual, LATE_DEVIATIONS * this.#legs.delayDeviationNs[leg]!)
+    return usual + Math.max(LATE_FLOOR_NS, LATE_DEVIATIONS * this.#legs.delayDeviationNs[leg]!)
   }
 
   /** Delay from which on a packet is out of the question. */

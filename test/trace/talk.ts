@@ -94,9 +94,11 @@ export class Talk {
     const everyNs = random.spread(1e6, 1e9)
     for (let seq = 1; seq <= random.integer(3, 8); seq++) {
       const number = repeats ? 1 : seq
-      const request = echo.request(number, undefined, { ...this.#trouble(), ipId: 0 })
+      // As `ping` of iputils: what is not sent again and again begins with the time.
+      const payload = repeats ? undefined : Buffer.concat([random.text(16), Buffer.alloc(40)])
+      const request = echo.request(number, payload, { ...this.#trouble(), ipId: 0 })
       if (request.outcome !== 'lost')
-        echo.reply(number, undefined, repeats ? { ...this.#trouble(), ipId: 0 } : this.#trouble())
+        echo.reply(number, payload, repeats ? { ...this.#trouble(), ipId: 0 } : this.#trouble())
       echo.wait(everyNs)
     }
   }
