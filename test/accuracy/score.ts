@@ -40,6 +40,7 @@ export interface Score {
 /** What is wrong or missing, one line each. */
 export interface Faults {
   wrong: string[]
+  ambiguous: string[]
   missed: string[]
   /** Both with a sign in front: + told and not true, - true and not told. */
   translations: string[]
@@ -66,7 +67,7 @@ export function scoreOf(
   journeys: Iterable<JourneyReport>,
 ): { score: Score; faults: Faults } {
   const score = emptyScore()
-  const faults: Faults = { wrong: [], missed: [], translations: [], losses: [] }
+  const faults: Faults = { wrong: [], ambiguous: [], missed: [], translations: [], losses: [] }
   scoreJourneys(truth, journeys, score, faults)
   scoreTranslations(truth, report, score, faults)
   scoreLosses(truth, report, score, faults)
@@ -101,17 +102,17 @@ function scoreJourneys(truth: Truth, journeys: Iterable<JourneyReport>, score: S
     )
     const pieces = told.get(packet) ?? []
     const isWhole = pieces.length === 1 && needed.every((record) => pieces[0].has(record))
-    if (isWhole && !doubtful.has(packet)) score.recalled++
-    else if (doubtful.has(packet)) score.ambiguous++
-    else {
-      score.missed++
-      const { seq, ack, flags, ipId, payload } = packet.content
-      const what = `${packet.content.protocol} id ${ipId} seq ${seq} ack ${ack} flags ${flags} len ${payload.length}`
-      const found = pieces.map((records) => `{${[...records].join(' ')}}`).join(' ')
-      faults.missed.push(
-        `flow ${packet.flow} ${packet.direction} ${what}: ${needed.join(' ')} told ${found || 'nowhere'}`,
-      )
+    if (isWhole && !doubtful.has(packet)) {
+      score.recalled++
+      continue
     }
+    const isDoubtful = doubtful.has(packet)
+    score[isDoubtful ? 'ambiguous' : 'missed']++
+    const { protocol, seq, ack, flags, ipId, payload } = packet.content
+    const what = `${protocol} id ${ipId} seq ${seq} ack ${ack} flags ${flags} len ${payload.length}`
+    const found = pieces.map((records) => `{${[...records].join(' ')}}`).join(' ')
+    const line = `flow ${packet.flow} ${packet.direction} ${what}: ${needed.join(' ')} told ${found || 'nowhere'}`
+    faults[isDoubtful ? 'ambiguous' : 'missed'].push(line)
   }
 }
 
