@@ -90,6 +90,7 @@ export class Matcher {
     let known = 0
     let best: JourneySlot = -1
     let bestRank = -1
+    let isVisit = false
     let tied = false
     let linked = 0
     let equal = 0
@@ -123,6 +124,7 @@ export class Matcher {
       if (rank > bestRank) {
         best = slot
         bestRank = rank
+        isVisit = here >= 0
         tied = false
       } else if (rank === bestRank) tied ||= this.#flows.find(journeyDirection[best]!) !== theirs
     }
@@ -141,7 +143,7 @@ export class Matcher {
     }
     if (best < 0 && this.#conflict && !this.#identity.weak) return Match.NewMapping
     if (best < 0) return Match.None
-    if ((this.#identity.weak && bestRank < 6) || this.#mayBeAnother(headers, bestRank >> 1, equal)) {
+    if ((this.#identity.weak && bestRank < 6) || this.#mayBeAnother(headers, bestRank >> 1, equal, isVisit)) {
       // So little speaks for it that an equal packet of somebody else would look the same.
       this.#window.flags[best]! |= JourneyFlag.Ambiguous
       return Match.Undecided
@@ -288,11 +290,12 @@ export class Matcher {
   /**
    * May the only journey that a packet without an ID fits be another conversation's all the same? Any translation but two
    * at once leaves one of its ends as it was: that is two of address and port. Where so much is not equal (of an echo, whose
-   * identifier changes, it can't be) the content has to prove it, and it proves nothing where it is seen again.
+   * identifier changes, it can't be) the content has to prove it, which proves nothing where it is seen again. Nothing at all
+   * is equal only where one router translates both ends: it was at the same point just before, on a hairpin.
    */
-  #mayBeAnother(headers: Headers, score: number, equal: number): boolean {
+  #mayBeAnother(headers: Headers, score: number, equal: number, isVisit: boolean): boolean {
     if (headers.protocol === Protocol.Tcp || (headers.ipVersion === 4 && headers.ipId !== 0)) return false
-    return score === 0 || (score === 1 && equal > 1)
+    return equal > 1 ? score < 2 : score === 0 && !isVisit
   }
 
   /** Is one of two legs at a point inside of tunnels that the other is not in: did the packet enter or leave them there? */
