@@ -12,6 +12,8 @@ import { JourneyFlag, type JourneySlot, type JourneyWindow, pointBit, type Sight
 const MAX_STEPS = 1024
 const MAX_CANDIDATES = 64
 const MAX_LINKS = 64
+/** Ends of two tuples that are equal where hardly anything in the packet speaks for it. */
+const LEAST_WEAK_SCORE = 3
 /** How often one packet may pass one point. */
 const MAX_VISITS = 4
 /** A NAT mapping that was silent for so long may have been given to somebody else, or renewed (RFC 4787, 4.3; netfilter: 30 s). */
@@ -141,9 +143,12 @@ export class Matcher {
       this.#window.flags[best]! |= JourneyFlag.Ambiguous
       return Match.Undecided
     }
-    if (best < 0 && this.#conflict && !this.#identity.weak) return Match.NewMapping
+    if (best < 0 && this.#conflict) return Match.NewMapping
     if (best < 0) return Match.None
-    if ((this.#identity.weak && bestRank < 6) || this.#mayBeAnother(headers, bestRank >> 1, equal, isVisit)) {
+    if (
+      (this.#identity.weak && bestRank < 2 * LEAST_WEAK_SCORE) ||
+      this.#mayBeAnother(headers, bestRank >> 1, equal, isVisit)
+    ) {
       // So little speaks for it that an equal packet of somebody else would look the same.
       this.#window.flags[best]! |= JourneyFlag.Ambiguous
       return Match.Undecided
@@ -254,6 +259,7 @@ export class Matcher {
     const point = legs.point[leg]!
     let score = 0
     let visits = 0
+    let isRenewed = false
     for (let other = this.#flows.firstLeg[theirs]!; other >= 0; other = legs.sibling[other]!) {
       score = Math.max(score, legs.sameEndpoints(leg, other))
       if (legs.point[other] !== point) continue
@@ -263,8 +269,9 @@ export class Matcher {
       }
       // Their flow already has another tuple at this point, and this packet did not show it: two conversations,
       // unless a NAT mapping timed out and a new one took its place.
-      if (headers.protocol === Protocol.Tcp || this.#identity.weak) return -1
+      if (headers.protocol === Protocol.Tcp) return -1
       if (timeNs - legs.lastNs[other]! < MAPPING_NS) return -1
+      isRenewed = true
     }
     if (here >= 0) {
       // Past the same point again with another tuple (hairpin): a router in between took one from the TTL. Only where a
@@ -284,7 +291,8 @@ export class Matcher {
       this.#conflict ||= isSilent && headers.protocol !== Protocol.Tcp && score >= least
       return -1
     }
-    return score
+    // Hardly anything speaks for it then: to be told as ambiguous.
+    return isRenewed && this.#identity.weak ? Math.min(score, LEAST_WEAK_SCORE - 1) : score
   }
 
   /**

@@ -162,7 +162,7 @@ export class Talk {
     for (let resent = 0; missing.length > 0; resent++) {
       const { journey, range } = missing.shift()!
       if (resent >= 40) return
-      if (resent > 0 && random.chance(0.5)) web.wait(RTO_NS)
+      if (resent > 0) web.wait(random.chance(0.5) ? RTO_NS : random.spread(300e3, 30e6))
       note(web.retransmit(journey, this.#trouble(), range))
     }
   }
