@@ -26,19 +26,11 @@ import type {
   TrueStation,
   Tunnel,
 } from './model.ts'
-import { canJoin, cut, joined } from './segments.ts'
+import { type Arrival, ReceiveOffload } from './receive-offload.ts'
+import { cut } from './segments.ts'
 
 /** Segments of one packet follow each other so closely: 1500 bytes at 10 Gbit/s. */
 const PIECE_NS = 1_200
-
-/** A packet, or a segment of it, as it reaches a station. */
-interface Arrival {
-  journey: TrueJourney
-  piece: Content
-  /** It came as a segment: only such ones are joined. */
-  onWire: boolean
-  timeNs: number
-}
 
 /** What TCP, UDP and echo have in common: a path, addresses along it, and a clock of its own. */
 export abstract class Conversation {
@@ -56,7 +48,7 @@ export abstract class Conversation {
   /** The shortest segments that a packet is cut into on its way, in bytes: so many IDs it takes. */
   readonly #leastCutBytes: number
   /** Frames on their way through receive offload, by direction and station. */
-  readonly #arrivals = new Map<string, { direction: Direction; station: number; arrived: Arrival[] }>()
+  readonly #receiveOffload = new ReceiveOffload()
   /** Per direction and station, when the last packet passed: wires keep order unless told otherwise. */
   readonly #lastNs: { forward: number[]; reverse: number[] } = { forward: [], reverse: [] }
 
@@ -170,10 +162,7 @@ export abstract class Conversation {
     const point = this.#pointAt(station)
     const seen = { journeys: [journey], station, point }
     if (this.trace.points[point].joinsWithinNs && onWire && this.#protocol === 'tcp') {
-      const key = `${direction} ${station}`
-      const list = this.#arrivals.get(key) ?? { direction, station, arrived: [] }
-      this.#arrivals.set(key, list)
-      list.arrived.push(arrival)
+      this.#receiveOffload.take(arrival, station)
       return
     }
     const bytes = buildFrame(piece, this.#wrapping(direction, station, point))
@@ -183,27 +172,12 @@ export abstract class Conversation {
 
   /** No further packet will come: what receive offload still holds is recorded. */
   settle(): void {
-    for (const { direction, station, arrived } of this.#arrivals.values()) {
+    const withinNs = (station: number) => this.trace.points[this.#pointAt(station)].joinsWithinNs!
+    for (const { direction, station, content, journeys, timeNs } of this.#receiveOffload.settle(withinNs)) {
       const point = this.#pointAt(station)
-      const withinNs = this.trace.points[point].joinsWithinNs!
-      let held: Arrival[] = []
-      const flush = () => {
-        if (held.length === 0) return
-        const content = joined(held.map(({ piece }) => piece))
-        const bytes = buildFrame(content, this.#wrapping(direction, station, point))
-        const journeys = [...new Set(held.map(({ journey }) => journey))]
-        this.trace.see({ journeys, station, point, timeNs: held.at(-1)!.timeNs, bytes })
-        held = []
-      }
-      for (const arrival of arrived.sort((a, b) => a.timeNs - b.timeNs)) {
-        const pieces = held.map(({ piece }) => piece)
-        const isNear = held.length > 0 && arrival.timeNs - held.at(-1)!.timeNs <= withinNs
-        if (!isNear || !canJoin(pieces, arrival.piece)) flush()
-        held.push(arrival)
-      }
-      flush()
+      const bytes = buildFrame(content, this.#wrapping(direction, station, point))
+      this.trace.see({ journeys, station, point, timeNs, bytes })
     }
-    this.#arrivals.clear()
   }
 
   /** A router answers a packet that got as far as `station` with an ICMP error (IPv4); all stations on the way back see it. */
