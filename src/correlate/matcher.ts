@@ -12,6 +12,8 @@ import { JourneyFlag, type JourneySlot, type JourneyWindow, pointBit, type Sight
 const MAX_STEPS = 1024
 const MAX_CANDIDATES = 64
 const MAX_LINKS = 64
+/** An echo that was first seen not longer ago may be the one, though others look the same. */
+const PROMPT_NS = 5e6
 /** Ends of two tuples that are equal where hardly anything in the packet speaks for it. */
 const LEAST_WEAK_SCORE = 3
 /** How often one packet may pass one point. */
@@ -147,7 +149,7 @@ export class Matcher {
     if (best < 0) return Match.None
     if (
       (this.#identity.weak && bestRank < 2 * LEAST_WEAK_SCORE) ||
-      this.#mayBeAnother(headers, bestRank >> 1, equal, isVisit)
+      this.#mayBeAnother(headers, bestRank >> 1, equal, isVisit, timeNs - firstNs[best]!)
     ) {
       // So little speaks for it that an equal packet of somebody else would look the same.
       this.#window.flags[best]! |= JourneyFlag.Ambiguous
@@ -298,11 +300,12 @@ export class Matcher {
   /**
    * May the only journey that a packet without an ID fits be another conversation's all the same? Any translation but two
    * at once leaves one of its ends as it was: that is two of address and port. Where so much is not equal (of an echo, whose
-   * identifier changes, it can't be) the content has to prove it, which proves nothing where it is seen again. Nothing at all
+   * identifier changes, it can't be: it has to come by soon) the content has to prove it, which proves nothing where it is seen again. Nothing at all
    * is equal only where one router translates both ends: it was at the same point just before, on a hairpin.
    */
-  #mayBeAnother(headers: Headers, score: number, equal: number, isVisit: boolean): boolean {
+  #mayBeAnother(headers: Headers, score: number, equal: number, isVisit: boolean, delayNs: number): boolean {
     if (headers.protocol === Protocol.Tcp || (headers.ipVersion === 4 && headers.ipId !== 0)) return false
+    if (headers.icmpType >= 0 && score === 1 && delayNs <= PROMPT_NS) return false
     return equal > 1 ? score < 2 : score === 0 && !isVisit
   }
 
