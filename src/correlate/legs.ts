@@ -61,8 +61,9 @@ export class LegTable {
   stale = new Uint8Array(64)
   /** Link header of the frame that began the leg, see `LinkHeaderTable`. */
   link: Uint16Array<ArrayBuffer> = new Uint16Array(64)
-  /** Usual delay behind the first sighting of a packet, in ns, as a running mean; NaN before the first. */
-  usualDelayNs = new Float64Array(64)
+  /** Usual delay behind the first sighting of a packet, in ns, NaN before the first; and its mean deviation. See `Twins`. */
+  usualDelayNs = new Float32Array(64)
+  delayDeviationNs = new Float32Array(64)
 
   #hash = new Uint32Array(64)
   #slots = new Int32Array(256).fill(-1)
@@ -233,6 +234,7 @@ export class LegTable {
     this.keepsIpId = grown(this.keepsIpId, capacity)
     this.link = grown(this.link, capacity)
     this.usualDelayNs = grown(this.usualDelayNs, capacity)
+    this.delayDeviationNs = grown(this.delayDeviationNs, capacity)
     this.#hash = grown(this.#hash, capacity)
   }
 }
