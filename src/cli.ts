@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { analyzeCommand } from './commands/analyze.ts'
 import { captureCommand } from './commands/capture.ts'
+import { labCommand } from './commands/lab.ts'
 import { complain } from './commands/output.ts'
 import { pointsCommand } from './commands/points.ts'
 import { HoptraceError } from './errors.ts'
@@ -22,12 +23,8 @@ const program = new Command('hoptrace')
 program.addCommand(analyzeCommand())
 program.addCommand(pointsCommand())
 program.addCommand(captureCommand())
-for (const command of [program, ...program.commands]) {
-  const name = command === program ? 'hoptrace' : `hoptrace ${command.name()}`
-  command.exitOverride().configureOutput({
-    outputError: (text) => complain(`${text.trim().replace(/^error: /, '')} (${name} --help shows how)`),
-  })
-}
+program.addCommand(labCommand())
+endInOneLine(program, 'hoptrace')
 
 // A reader that has gone is no error: of --help, which commander writes, as little as of a report.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
@@ -49,4 +46,12 @@ try {
 function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   const { errno, syscall } = error as NodeJS.ErrnoException
   return typeof errno === 'number' && typeof syscall === 'string'
+}
+
+/** What commander has to complain of, for a command and those in it. */
+function endInOneLine(command: Command, name: string): void {
+  command.exitOverride().configureOutput({
+    outputError: (text) => complain(`${text.trim().replace(/^error: /, '')} (${name} --help shows how)`),
+  })
+  for (const one of command.commands) endInOneLine(one, `${name} ${one.name()}`)
 }

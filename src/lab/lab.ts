@@ -1,0 +1,152 @@
+/** The lab: built, healed, described and removed. Its state is in names, and in a folder under /run; no process holds it. */
+
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { HoptraceError } from '../errors.ts'
+import { attempt, endProcesses, identityOf, processesOf } from './processes.ts'
+import { run, runAt } from './programs.ts'
+import { RULES } from './rules.ts'
+import { missingServices, restartServices } from './services.ts'
+import { ALL_STATIONS, type LabNames, netnsOf, netnsPathOf, type Station, stationPathOf } from './stations.ts'
+import { makeNetworks, setNetworks } from './wiring.ts'
+
+/** A fault that is in the lab. */
+export interface IntroducedFault {
+  readonly name: string
+  /** Whether whoever asks for the state is not to be told. */
+  readonly isSecret: boolean
+}
+
+/** What there is of a lab. */
+export interface LabState {
+  /** `partly`: some of it is missing, as after a crash. */
+  readonly state: 'up' | 'partly' | 'down'
+  readonly stations: readonly Station[]
+  readonly processes: number
+  readonly fault: IntroducedFault | null
+  /** What this kernel could not build. */
+  readonly remarks: readonly string[]
+}
+
+/** Builds the lab, or heals one that is there. Resolves to remarks on what could not be built. */
+export async function bringUp(names: LabNames): Promise<readonly string[]> {
+  return await alone(names, async () => {
+    if (stateOf(names).state !== 'up') {
+      remove(names)
+      mkdirSync(`${names.folder}/stations`, { recursive: true, mode: 0o755 })
+      for (const station of ALL_STATIONS)
+        symlinkSync(netnsPathOf(names, station), stationPathOf(names, station))
+      const remarks = makeNetworks(names)
+      await settle(names)
+      writeFileSync(completeFile(names), JSON.stringify(remarks))
+    } else await settle(names)
+    return remarksOf(names)
+  })
+}
+
+/** Puts all back as it was built. Rejects with a `HoptraceError` where there is no lab. */
+export async function heal(names: LabNames): Promise<void> {
+  requireUp(names)
+  await alone(names, () => settle(names))
+}
+
+/** Removes all that belongs to the lab, whatever there is of it. False where there was nothing. */
+export async function tearDown(names: LabNames): Promise<boolean> {
+  if (stateOf(names).state === 'down' && processesOf(names).length === 0 && !existsSync(names.folder))
+    return false
+  await alone(names, async () => remove(names))
+  rmSync(lockFile(names), { force: true })
+  return true
+}
+
+export function stateOf(names: LabNames): LabState {
+  const stations = ALL_STATIONS.filter((station) => existsSync(netnsPathOf(names, station)))
+  const isComplete = stations.length === ALL_STATIONS.length && existsSync(completeFile(names))
+  const isGone = stations.length === 0 && !existsSync(names.folder)
+  return {
+    state: isComplete ? 'up' : isGone ? 'down' : 'partly',
+    stations,
+    processes: processesOf(names).length,
+    fault: faultOf(names),
+    remarks: remarksOf(names),
+  }
+}
+
+/** Throws a `HoptraceError` that says how to get one, where there is no whole lab. */
+export function requireUp(names: LabNames): void {
+  const { state } = stateOf(names)
+  if (state !== 'up')
+    throw new HoptraceError(
+      `the lab is ${state === 'down' ? 'not up' : 'not whole'}: sudo hoptrace lab up${names.option} builds it`,
+    )
+}
+
+/** The fault that is in the lab; null where there is none. */
+export function faultOf(names: LabNames): IntroducedFault | null {
+  return attempt(() => JSON.parse(readFileSync(faultFile(names), 'utf8')) as IntroducedFault) ?? null
+}
+
+export function rememberFault(names: LabNames, fault: IntroducedFault): void {
+  writeFileSync(faultFile(names), JSON.stringify(fault), { mode: 0o600 })
+}
+
+/** Rules, sizes, routes, settings, servers: all of it, as a fault may be anywhere. */
+async function settle(names: LabNames): Promise<void> {
+  for (const [station, rules] of Object.entries(RULES))
+    runAt(names, station as Station, ['iptables-restore', '-w', '10'], rules)
+  setNetworks(names)
+  for (const station of ALL_STATIONS)
+    attempt(() => run(names, ['ip', '-n', netnsOf(names, station), 'neigh', 'flush', 'all']))
+  await restartServices(names)
+  const missing = missingServices(names)
+  if (missing.length > 0) throw new HoptraceError(`the lab: the server of ${missing[0]} has ended at once`)
+  rmSync(faultFile(names), { force: true })
+}
+
+function remove(names: LabNames): void {
+  endProcesses(names)
+  for (const station of ALL_STATIONS) {
+    const path = netnsPathOf(names, station)
+    if (!existsSync(path)) continue
+    attempt(() => run(names, ['ip', 'netns', 'delete', netnsOf(names, station)]))
+    // A build that was killed may have made the file, and no namespace yet.
+    rmSync(path, { force: true })
+  }
+  rmSync(names.folder, { recursive: true, force: true })
+}
+
+/** One command at a time changes a lab. Rejects with a `HoptraceError` while another one does. */
+async function alone<T>(names: LabNames, action: () => Promise<T>): Promise<T> {
+  const file = lockFile(names)
+  const mine = identityOf(process.pid)!
+  if (attempt(() => writeFileSync(file, mine, { flag: 'wx' })) === undefined && !existsSync(file))
+    throw new HoptraceError(`${file}: cannot be written: the lab keeps its state under /run`)
+  const holder = attempt(() => readFileSync(file, 'utf8')) ?? ''
+  if (holder !== mine) {
+    const pid = Number(holder.split(' ')[0])
+    if (pid > 0 && identityOf(pid) === holder)
+      throw new HoptraceError(`the lab is being changed by process ${pid}: wait until it has ended`)
+    // Its writer was killed.
+    writeFileSync(file, mine)
+  }
+  try {
+    return await action()
+  } finally {
+    rmSync(file, { force: true })
+  }
+}
+
+function remarksOf(names: LabNames): readonly string[] {
+  return attempt(() => JSON.parse(readFileSync(completeFile(names), 'utf8')) as string[]) ?? []
+}
+
+function lockFile({ folder }: LabNames): string {
+  return `${folder}.lock`
+}
+
+function completeFile({ folder }: LabNames): string {
+  return `${folder}/complete`
+}
+
+function faultFile({ folder }: LabNames): string {
+  return `${folder}/fault.json`
+}

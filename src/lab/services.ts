@@ -1,0 +1,70 @@
+/** Servers of the stations: started so that they outlive the command, and found again by their mark. */
+
+import { fileURLToPath } from 'node:url'
+import { HoptraceError } from '../errors.ts'
+import { endServers, serversOf } from './processes.ts'
+import { SERVICE_MARK, spawnAt } from './programs.ts'
+import { DNS_PORT } from './rules.ts'
+import { type LabNames, STATIONS, type Station } from './stations.ts'
+
+const PROGRAM = fileURLToPath(new URL('./station-program.js', import.meta.url))
+const PATIENCE_MS = 20_000
+
+/** What each station serves when all is well, in the words of `station-program`. */
+export const SERVICES: Partial<Record<Station, readonly string[]>> = {
+  container1: ['http=0.0.0.0:80'],
+  container2: ['http=0.0.0.0:80'],
+  container3: ['http=0.0.0.0:80', `docker-dns=127.0.0.11:${DNS_PORT}`],
+  overlay2: ['http=0.0.0.0:80'],
+  host: [`proxy=0.0.0.0:8081,${STATIONS.container2.ip}:80`],
+  internet: ['http=203.0.113.10:80', 'echo=203.0.113.10:7', 'dns=203.0.113.10:53'],
+}
+
+/** Ends the servers of these stations, and starts those that belong there. */
+export async function restartServices(
+  names: LabNames,
+  stations: readonly Station[] = Object.keys(SERVICES) as Station[],
+): Promise<void> {
+  for (const station of stations) endServers(names, station)
+  await Promise.all(stations.map((station) => startService(names, station, SERVICES[station] ?? [])))
+}
+
+/** Starts a station's server, in place of one that runs. */
+export async function replaceService(
+  names: LabNames,
+  station: Station,
+  services: readonly string[],
+): Promise<void> {
+  endServers(names, station)
+  if (services.length > 0) await startService(names, station, services)
+}
+
+/** Whether each station that serves something has its server. */
+export function missingServices(names: LabNames): Station[] {
+  return (Object.keys(SERVICES) as Station[]).filter((station) => serversOf(names, station).length === 0)
+}
+
+/** Resolves when it listens. */
+function startService(names: LabNames, station: Station, services: readonly string[]): Promise<void> {
+  const child = spawnAt(names, station, [process.execPath, PROGRAM, names.folder, station, ...services], {
+    cwd: '/',
+    // A group of its own: Ctrl-C is for the command.
+    detached: true,
+    env: { [SERVICE_MARK]: station },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  return new Promise((resolve, reject) => {
+    const fail = () => reject(new HoptraceError(`the lab: the server of ${station} did not start`))
+    const timer = setTimeout(fail, PATIENCE_MS)
+    const settle = (then: () => void) => {
+      clearTimeout(timer)
+      child.removeAllListeners()
+      child.stdout!.destroy()
+      child.unref()
+      then()
+    }
+    child.once('error', () => settle(fail))
+    child.once('exit', () => settle(fail))
+    child.stdout!.once('data', () => settle(resolve))
+  })
+}
