@@ -120,16 +120,16 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'rp-filter',
-    symptom: NO_SERVICE,
+    symptom: 'the internet gets no page from port 8080 of the router',
     solution:
-      'Reverse path filtering (rp_filter = 1) drops what comes from host2, as the way back to it leads elsewhere.',
-    scenario: 'published',
+      'Reverse path filtering (rp_filter = 1) drops what comes from the internet’s server, as the way back to it leads elsewhere.',
+    scenario: 'forwarded',
     keywords: [
       /rp ?filter|reverse path|anti ?spoof|asymmetric|martian|way back .{0,20}(elsewhere|another|other)/,
     ],
     introduce(names) {
       set(names, 'host', { 'ipv4/conf/eth0/rp_filter': 1 })
-      apply(names, { host: ['route add 192.168.78.101/32 dev docker0'] })
+      apply(names, { host: ['route add 203.0.113.10/32 dev docker0'] })
     },
   },
   {

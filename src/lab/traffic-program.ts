@@ -2,10 +2,16 @@
 
 import { createSocket } from 'node:dgram'
 import { Resolver } from 'node:dns/promises'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import type { NodeAction } from './traffic.ts'
 
 const PATIENCE_MS = 3000
+
+/** Without a reset the kernel goes on sending what nobody takes, into whatever comes next. */
+function giveUp(socket: Socket, end: (said: string) => void, said: string): void {
+  socket.resetAndDestroy()
+  end(said)
+}
 
 /** Asks for a page, and leaves the connection open for `holdMs` before. */
 function get({ get: [host, port], path = '/', from, holdMs = 0 }: Extract<NodeAction, { get: unknown }>) {
@@ -17,7 +23,7 @@ function get({ get: [host, port], path = '/', from, holdMs = 0 }: Extract<NodeAc
       socket.destroy()
       resolve(said)
     }
-    const timer = setTimeout(() => end('no answer'), PATIENCE_MS + holdMs)
+    const timer = setTimeout(() => giveUp(socket, end, 'no answer'), PATIENCE_MS + holdMs)
     socket.on('connect', () => {
       setTimeout(
         () => socket.write(`GET ${path} HTTP/1.0\r\nHost: ${host}\r\nConnection: close\r\n\r\n`),
@@ -60,7 +66,7 @@ function upload({ upload: [host, port], lenBytes }: Extract<NodeAction, { upload
       socket.destroy()
       resolve(said)
     }
-    const timer = setTimeout(() => end('not all of it arrived'), PATIENCE_MS)
+    const timer = setTimeout(() => giveUp(socket, end, 'not all of it arrived'), PATIENCE_MS)
     const head = `POST / HTTP/1.0\r\nHost: ${host}\r\nContent-Length: ${lenBytes}\r\n\r\n`
     socket.on('connect', () => socket.end(head + 'x'.repeat(lenBytes)))
     socket.on('data', () => {})

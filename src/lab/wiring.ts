@@ -68,7 +68,7 @@ const ROUTES: Commands = {
 }
 
 /** Routes that only a fault brings. */
-const STRAY_ROUTES: Commands = { host: ['route flush 192.168.78.101/32'] }
+const STRAY_ROUTES: Commands = { host: ['route flush 203.0.113.10/32'] }
 
 function up(name: string): string {
   return `link set ${name} up`
