@@ -37,3 +37,19 @@ test('a folder imports only from folders before it in the way of the data', () =
   expect(imports).toBeGreaterThan(20)
   expect(wrong).toEqual([])
 })
+
+test('the lab stands beside the way: it knows how to enter namespaces, and only commands know of it', () => {
+  const wrong: string[] = []
+  for (const file of sources(SRC)) {
+    const name = relative(SRC, file)
+    for (const [, target] of readFileSync(file, 'utf8').matchAll(/from '(\.[^']+)'/g)) {
+      const to = relative(SRC, join(file, '..', target!))
+      const allowed = name.startsWith('lab/')
+        ? /^(lab|capture|topology)\/|^errors\.ts$/.test(to)
+        : !to.startsWith('lab/') || name.startsWith('commands/')
+      if (!allowed) wrong.push(`${name} imports ${target}`)
+    }
+  }
+  expect(sources(join(SRC, 'lab')).length).toBeGreaterThan(5)
+  expect(wrong).toEqual([])
+})
