@@ -1,0 +1,132 @@
+/** The lab as it is used: scenarios and faults run for real, all of them, and what is printed is kept as goldens. */
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { FAULTS } from '../../src/lab/faults.ts'
+import { SCENARIOS } from '../../src/lab/scenarios.ts'
+import type { FindingReport, Report } from '../../src/report/model.ts'
+import { requireRoot, requireTool } from '../tools.ts'
+import { fieldsOf, packetsIn } from './capturing.ts'
+import { LabPool, lab, labName } from './labs.ts'
+
+/** What the first finding of each fault has to say. */
+const FOUND: Record<string, { code: string; says: RegExp }> = {
+  'not-listening': { code: 'connection-refused', says: /nothing listens on tcp port 80 in container1/ },
+  'loopback-only': { code: 'connection-refused', says: /listens on 127\.0\.0\.1 only/ },
+  'masquerade-deleted': { code: 'snat-missing', says: /no MASQUERADE or SNAT rule of host fits it/ },
+  'forwarding-off': { code: 'dropped-between-points', says: /net\.ipv4\.ip_forward = 0/ },
+  'user-rule-drops': { code: 'dropped-between-points', says: /rule 1 of DOCKER-USER \(-p tcp .*--dport 80/ },
+  'replies-dropped': { code: 'dropped-between-points', says: /rule 1 of DOCKER-USER \(-p tcp .*--sport 80/ },
+  'wrong-gateway': { code: 'arp-unanswered', says: /default route of container1 leads to 172\.17\.0\.99/ },
+  'ttl-1': { code: 'ttl-expired', says: /net\.ipv4\.ip_default_ttl = 1 in container1/ },
+  'mtu-blackhole': { code: 'mtu-blackhole', says: /MTU 1000 of eth0 in host.*rule 1 of OUTPUT/ },
+  'rp-filter': { code: 'no-reply', says: /reverse path filtering drops it.*rp_filter = 1 at eth0/ },
+  'server-stopped': { code: 'no-reply', says: /accepted the connection.*its program never answered/ },
+  'wrong-target': { code: 'connection-refused', says: /nothing listens on tcp port 8000 in container1/ },
+}
+const GOLDENS = join(import.meta.dirname, 'goldens')
+
+describe.skipIf(
+  !(requireRoot() && requireTool('nsenter', 'iptables', 'nft', 'busybox', 'tshark', 'capinfos')),
+)('a lab', { concurrent: true }, () => {
+  const pool = new LabPool(['a', 'b', 'c'].map(labName))
+  beforeAll(() => pool.up())
+  afterAll(() => pool.down())
+
+  test.each(SCENARIOS)('$name comes out as it should', ({ name }) =>
+    pool.use(async (one) => {
+      const { stdout, stderr } = await lab(0, 'run', name, '--json', '--name', one)
+      expect(stderr).toBe('')
+      const { expectations = [], findings } = JSON.parse(stdout) as Report
+      expect(expectations.filter(({ holds }) => !holds)).toEqual([])
+      expect(expectations.length).toBeGreaterThan(1)
+      // That a TTL expires is what that scenario is about.
+      const errors = findings.filter(({ severity, code }) => severity === 'error' && code !== 'ttl-expired')
+      expect(errors).toEqual([])
+    }),
+  )
+
+  test.each(FAULTS)('$name, in secret, is named by the first finding, and healed', (fault) =>
+    pool.use(async (one) => {
+      const { name, scenario, solution } = fault
+      const broken = await lab(0, 'break', name, '--secret', '--name', one)
+      expect(broken.stdout).not.toContain(name)
+      // There is something that does not come out.
+      const { stdout } = await lab(1, 'run', scenario, '--json', '--name', one)
+      const [first] = (JSON.parse(stdout) as Report).findings as [FindingReport]
+      expect(first.code, first.summary).toBe(FOUND[name]!.code)
+      expect(first.summary).toMatch(FOUND[name]!.says)
+      expect((await lab(0, 'check', solution, '--name', one)).stdout).toContain('Right.')
+      await lab(0, 'fix', '--name', one)
+      await lab(0, 'run', scenario, '--json', '--name', one)
+    }),
+  )
+
+  test.each(['outbound', 'published', 'hairpin', 'double-nat', 'dns'])(
+    '%s is printed as the golden',
+    (name) =>
+      pool.use(async (one) => {
+        const { stdout } = await lab(0, 'run', name, '--name', one)
+        const file = join(GOLDENS, `lab-${name}.txt`)
+        if (process.env.HOPTRACE_WRITE_GOLDENS) writeFileSync(file, masked(stdout))
+        expect(masked(stdout)).toBe(readFileSync(file, 'utf8'))
+      }),
+  )
+
+  test('a capture that is kept has all points, and tshark sees the translations in it', () =>
+    pool.use(async (one) => {
+      const folder = mkdtempSync(join(tmpdir(), 'hoptrace-lab-'))
+      onTestFinished(() => rmSync(folder, { recursive: true }))
+      const file = join(folder, 'nat.pcapng')
+      await lab(0, 'run', 'double-nat', '-w', file, '--name', one)
+      expect(packetsIn(file)).toBeGreaterThan(50)
+      const syns = fieldsOf(file, ['frame.interface_name', 'ip.src', 'ip.ttl'], '-Y', 'tcp.flags == 2')
+      expect(syns.map((fields) => fields.join(' ')).sort()).toEqual([
+        'bridge 172.17.0.2 64',
+        'container 172.17.0.2 64',
+        'internet 203.0.113.1 62',
+        'router-lan 192.168.78.100 63',
+        'router-wan 203.0.113.1 62',
+        'uplink 192.168.78.100 63',
+        'veth 172.17.0.2 64',
+      ])
+    }))
+
+  test('a shell is in the network of its station', () =>
+    pool.use(async (one) => {
+      const shown = await lab(0, 'shell', 'container3', '--name', one, '--', 'ip', '-4', '-o', 'address')
+      expect(shown.stdout).toMatch(/ eth0 +inet 172\.18\.0\.2\/16 /)
+      await lab(7, 'shell', 'router', '--name', one, '--', 'sh', '-c', 'exit 7')
+    }))
+
+  test('a fault that is no secret is shown, a secret one is not; a second one is refused', () =>
+    pool.use(async (one) => {
+      await lab(2, 'check', 'masquerade', '--name', one)
+      await lab(0, 'break', 'ttl-1', '--name', one)
+      expect((await lab(0, 'status', '--name', one)).stdout).toMatch(/^Fault +ttl-1$/m)
+      await lab(2, 'break', 'rp-filter', '--name', one)
+      expect((await lab(1, 'check', 'masquerade is missing', '--name', one)).stdout).toContain('not it')
+      await lab(0, 'fix', '--name', one)
+      await lab(0, 'break', '--random', '--secret', '--name', one)
+      const { stdout } = await lab(0, 'status', '--name', one)
+      expect(stdout).toMatch(/^Fault +there is one; which one is secret$/m)
+      for (const { name } of FAULTS) expect(stdout).not.toContain(name)
+      await lab(0, 'up', '--name', one)
+      expect((await lab(0, 'status', '--name', one)).stdout).toMatch(/^Fault +none$/m)
+    }))
+})
+
+/** Without what differs from run to run: ports, times, counts of what the kernel dropped on the whole machine, ARP. */
+function masked(text: string): string {
+  return text
+    .replace(/:(?!40000)[1-6]\d{4}\b/g, ':PORT_')
+    .replace(/\d+ frames · (\d+) flow(s?) · [\d.]+ .s/, 'N frames · $1 flow$2 · TIME')
+    .replace(/RTT [\d.]+ .s */g, 'RTT TIME')
+    .replace(/([→←]) \d+ *$/gm, '$1 N')
+    .replace(/^ {2}dropped by the kernel:.*\n(?: {4}.*\n)*/m, '')
+    .replace(/^ {2}\w+: (?:OutDiscards|AttemptFails|.*\bEstabResets).*\n/gm, '')
+    .replace(/^Not joined\n(?: .*\n)*\n?/m, '')
+    .replace(/^Receipts .*\n(?=\n)/m, '')
+}
