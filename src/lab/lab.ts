@@ -5,7 +5,7 @@ import { HoptraceError } from '../errors.ts'
 import { attempt, endProcesses, identityOf, processesOf } from './processes.ts'
 import { run, runAt } from './programs.ts'
 import { RULES } from './rules.ts'
-import { missingServices, restartServices } from './services.ts'
+import { settleServices } from './services.ts'
 import { ALL_STATIONS, type LabNames, netnsOf, netnsPathOf, type Station, stationPathOf } from './stations.ts'
 import { makeNetworks, setNetworks } from './wiring.ts'
 
@@ -96,9 +96,7 @@ async function settle(names: LabNames): Promise<void> {
   setNetworks(names)
   for (const station of ALL_STATIONS)
     attempt(() => run(names, ['ip', '-n', netnsOf(names, station), 'neigh', 'flush', 'all']))
-  await restartServices(names)
-  const missing = missingServices(names)
-  if (missing.length > 0) throw new HoptraceError(`the lab: the server of ${missing[0]} has ended at once`)
+  await settleServices(names)
   rmSync(faultFile(names), { force: true })
 }
 

@@ -37,6 +37,17 @@ export function serversOf(names: LabNames, station: Station): number[] {
   })
 }
 
+/** Whether it is neither stopped by a signal nor gone. */
+export function isRunning(pid: number): boolean {
+  const status = attempt(() => readFileSync(`/proc/${pid}/status`, 'utf8')) ?? ''
+  return /^State:\s*[RSD]/m.test(status)
+}
+
+export function commandLineOf(pid: number): string {
+  const words = attempt(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8')) ?? ''
+  return words.split('\0').join(' ').trimEnd()
+}
+
 /** Ends these processes, and waits until they are gone. */
 export function endServers(names: LabNames, station: Station): void {
   for (let tries = 0; tries < TRIES; tries++) {

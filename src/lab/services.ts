@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from 'node:url'
 import { HoptraceError } from '../errors.ts'
-import { endServers, serversOf } from './processes.ts'
+import { commandLineOf, endServers, isRunning, serversOf } from './processes.ts'
 import { SERVICE_MARK, spawnAt } from './programs.ts'
 import { DNS_PORT } from './rules.ts'
 import { type LabNames, STATIONS, type Station } from './stations.ts'
@@ -20,13 +20,17 @@ export const SERVICES: Partial<Record<Station, readonly string[]>> = {
   internet: ['http=203.0.113.10:80', 'echo=203.0.113.10:7', 'dns=203.0.113.10:53'],
 }
 
-/** Ends the servers of these stations, and starts those that belong there. */
-export async function restartServices(
-  names: LabNames,
-  stations: readonly Station[] = Object.keys(SERVICES) as Station[],
-): Promise<void> {
-  for (const station of stations) endServers(names, station)
-  await Promise.all(stations.map((station) => startService(names, station, SERVICES[station] ?? [])))
+/** Starts the servers that belong to the stations, in place of those that are missing, stopped or serve something else. */
+export async function settleServices(names: LabNames): Promise<void> {
+  const stations = Object.keys(SERVICES) as Station[]
+  const wrong = stations.filter((station) => !isServing(names, station))
+  await Promise.all(wrong.map((station) => replaceService(names, station, SERVICES[station]!)))
+}
+
+function isServing(names: LabNames, station: Station): boolean {
+  const pids = serversOf(names, station)
+  const words = SERVICES[station]!.join(' ')
+  return pids.length === 1 && isRunning(pids[0]!) && commandLineOf(pids[0]!).endsWith(` ${station} ${words}`)
 }
 
 /** Starts a station's server, in place of one that runs. */
@@ -37,11 +41,6 @@ export async function replaceService(
 ): Promise<void> {
   endServers(names, station)
   if (services.length > 0) await startService(names, station, services)
-}
-
-/** Whether each station that serves something has its server. */
-export function missingServices(names: LabNames): Station[] {
-  return (Object.keys(SERVICES) as Station[]).filter((station) => serversOf(names, station).length === 0)
 }
 
 /** Resolves when it listens. */

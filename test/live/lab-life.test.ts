@@ -11,7 +11,7 @@ import { lab, labName, machine, tracesOf } from './labs.ts'
 
 /** HOPTRACE_LAB_ROUNDS=100 for the long run. */
 const ROUNDS = Number(process.env.HOPTRACE_LAB_ROUNDS ?? 5)
-const KILLS_AT_MS = [150, 300, 450, 600, 800, 1000]
+const KILLS_AT_MS = [300, 500, 700, 1000]
 
 describe.skipIf(!(requireRoot() && requireTool('nsenter', 'iptables', 'nft')))('the life of a lab', () => {
   const [one, other] = [labName('one'), labName('two')]
