@@ -76,7 +76,7 @@ export function labCommand(explain?: Explain): Command {
     .action(introduce)
   named('check', 'ANSWER')
     .description('says whether this is the fault; exit code 1 if not')
-    .argument('<answer>', 'in your words')
+    .argument('<answer...>', 'in your words')
     .action(check)
   named('fix').description('takes the fault out again').action(fix)
   lab.addCommand(
@@ -174,14 +174,14 @@ async function introduce(text: string | undefined, flags: BreakFlags): Promise<v
   ])
 }
 
-async function check(answer: string, flags: NameFlag): Promise<void> {
+async function check(words: string[], flags: NameFlag): Promise<void> {
   const names = ready(flags)
   requireUp(names)
   const introduced = faultOf(names)
   if (introduced === null)
     throw new HoptraceError('no fault is in the lab: sudo hoptrace lab break brings one')
   const fault = faultNamed(introduced.name)
-  const verdict = judgeAnswer(answer, fault)
+  const verdict = judgeAnswer(words.join(' '), fault)
   if (verdict !== 'right') process.exitCode = 1
   await print([
     verdict === 'right'

@@ -98,7 +98,9 @@ export class Tally {
     const pattern = this.#patternOf(slot, direction, n, journeyFlags)
     patterns.add(pattern, window.lenBytes[slot]!, leg[n - 1]!, frame[n - 1]!)
     this.#measure(n)
-    if (n > 1 && legs.point[leg[0]!] !== legs.point[leg[n - 1]!]) this.joinedJourneys++
+    // Through a hairpin it ends where it began.
+    const first = legs.point[leg[0]!]
+    if (n > 1 && (first !== legs.point[leg[n - 1]!] || first !== legs.point[leg[1]!])) this.joinedJourneys++
     if (Number.isNaN(flows.rttNs[direction >> 1]!)) this.#noteRoundTrip(slot, direction, n)
     if (this.#onJourney) this.#onJourney(this.#describe(slot, direction, pattern, n))
     window.closeOldest()

@@ -34,8 +34,15 @@ function serveHttp({ host, port }: Address): Promise<void> {
   return new Promise((resolve) => server.listen(port, host, resolve))
 }
 
+/** An answer that finds no way back is lost; a server that cannot listen at all ends. */
 function bound(socket: Socket, { host, port }: Address): Promise<void> {
-  return new Promise((resolve) => socket.bind(port, host, resolve))
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject)
+    socket.bind(port, host, () => {
+      socket.off('error', reject).on('error', () => {})
+      resolve()
+    })
+  })
 }
 
 function serveEcho(address: Address): Promise<void> {
