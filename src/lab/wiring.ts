@@ -107,7 +107,10 @@ export function makeNetworks(names: LabNames): string[] {
     ALL_STATIONS.map((station) => `netns add ${netnsOf(names, station)}\n`).join(''),
   )
   for (const station of ALL_STATIONS) {
-    set(names, station, { 'ipv6/conf/all/disable_ipv6': 1, 'ipv6/conf/default/disable_ipv6': 1 })
+    // Where there is no IPv6 there is nothing to turn off.
+    attempt(() =>
+      set(names, station, { 'ipv6/conf/all/disable_ipv6': 1, 'ipv6/conf/default/disable_ipv6': 1 }),
+    )
     apply(names, { [station]: [up('lo')] })
   }
   apply(names, LINKS)
@@ -139,19 +142,19 @@ export function setNetworks(names: LabNames): void {
       'ipv4/ip_default_ttl': 64,
       'ipv4/conf/all/rp_filter': 0,
       'ipv4/conf/default/rp_filter': 0,
-      'ipv4/conf/eth0/rp_filter': 0,
       'ipv4/conf/lo/rp_filter': 0,
-      // Where the kernel has bridges ask the packet filter, which is for each namespace to say since Linux 5.3.
-      'bridge/bridge-nf-call-iptables': 0,
     })
+    attempt(() => set(names, station, { 'ipv4/conf/eth0/rp_filter': 0 }))
+    // Where the kernel has bridges ask the packet filter, which is for each namespace to say since Linux 5.3.
+    attempt(() => set(names, station, { 'bridge/bridge-nf-call-iptables': 0 }))
   }
 }
 
-/** Writes settings of /proc/sys/net in a station; those that are not there are left out. */
+/** Writes settings of /proc/sys/net in a station. */
 export function set(names: LabNames, station: Station, settings: Record<string, number>): void {
   inNetworkNamespace(netnsPathOf(names, station), () => {
     for (const [path, value] of Object.entries(settings))
-      attempt(() => writeFileSync(`/proc/sys/net/${path}`, String(value)))
+      writeFileSync(`/proc/sys/net/${path}`, String(value))
   })
 }
 
