@@ -35,7 +35,8 @@ export interface TextOptions {
 export function renderText(report: Report, options: TextOptions): string {
   const columns = Math.max(MIN_COLUMNS, options.columns)
   const palette = paletteFor(options.color)
-  const { flows, findings, warnings, expectations = [] } = report
+  const { flows, findings, warnings, receipts = [], expectations = [] } = report
+  const isTroubled = findings.some(({ severity }) => severity === 'error')
   const path = renderPathLines(report, columns, palette)
   const section = (title: string, about: string, lines: string[]): string[] => {
     if (lines.length === 0) return []
@@ -62,7 +63,7 @@ export function renderText(report: Report, options: TextOptions): string {
     ...section(
       'Receipts',
       'what the kernel counted meanwhile',
-      renderReceipts(report.receipts ?? [], columns, palette),
+      renderReceipts(receipts, isTroubled, columns, palette),
     ),
     ...section('Not joined', '', renderUnjoined(report, columns, palette)),
     ...section('Warnings', '', renderWarnings(warnings, columns, palette)),
