@@ -138,10 +138,10 @@ export class Generation {
       packets: this.packets,
       flowCount: this.flowCount,
       flows: (count) => {
-        const lastNs = (flow: FlowIndex) => Math.max(flows.lastNs[2 * flow]!, flows.lastNs[2 * flow + 1]!)
+        const lastNs = (flow: FlowIndex) => flows.lastNs[flow]!
         let active: FlowIndex[] = []
         // What no packet has been told of yet has no way to show.
-        const hasWay = (flow: FlowIndex) => flows.wayHead[2 * flow]! >= 0 || flows.wayHead[2 * flow + 1]! >= 0
+        const hasWay = (flow: FlowIndex) => flows.stations[2 * flow]! + flows.stations[2 * flow + 1]! > 0
         for (let flow = 0; flow < flows.count; flow++)
           if (!flows.isMerged(flow) && hasWay(flow)) active.push(flow)
         const recentNs = this.#records.nowNs() - RECENT_NS

@@ -10,7 +10,7 @@ import { type DirectionIndex, FlowTable, Seen } from './flows.ts'
 import { FragmentTable, type LaterFragment } from './fragments.ts'
 import { IcmpErrors } from './icmp-errors.ts'
 import { Identity, Protocol } from './identity.ts'
-import { LatencyTable } from './latency.ts'
+import { Latencies } from './latencies.ts'
 import { LegFinder } from './leg-finder.ts'
 import { type LegIndex, LegTable } from './legs.ts'
 import { Match, Matcher, sequenceLength } from './matcher.ts'
@@ -49,8 +49,8 @@ export class Correlator {
   readonly encapsulations = new EncapsulationTable(this.addresses)
   readonly legs = new LegTable()
   readonly patterns = new PatternTable()
-  readonly flows = new FlowTable(this.legs, this.patterns)
-  readonly latency = new LatencyTable()
+  readonly latency = new Latencies(this.legs)
+  readonly flows = new FlowTable(this.legs, this.patterns, this.latency)
   readonly window = new JourneyWindow()
   readonly notJoined = new NotJoined()
   readonly icmpErrors: IcmpErrors
@@ -122,12 +122,12 @@ export class Correlator {
       leg = this.#legFinder.legOf(point, headers, timeNs, encapsulation)
       matched = this.#matcher.match(leg, headers, timeNs)
     }
-    this.legs.lastNs[leg] = timeNs
+    if (headers.protocol !== Protocol.Tcp) this.legs.lastNs.set(leg, timeNs)
     const length = headers.payloadLenBytes
     switch (matched) {
       case Match.Sighting: {
         const slot = this.#matcher.slot
-        this.#noteDelay(leg, timeNs - this.window.firstNs[slot]!)
+        this.legs.noteDelay(leg, timeNs - this.window.firstNs[slot]!)
         if (this.addresses.hasTwoFamilies && headers.ipVersion === 4) this.window.ipId[slot] = headers.ipId
         this.window.see(slot, point, leg, record.frame, timeNs, headers.ttl, length)
         if (headers.moreFragments || this.window.flags[slot]! & JourneyFlag.Recut)
@@ -135,7 +135,7 @@ export class Correlator {
         return this.window.serial[slot]!
       }
       case Match.Copy:
-        this.legs.duplicates[leg]!++
+        this.legs.duplicates.add(leg, 1)
         return this.window.serial[this.#matcher.slot]!
       case Match.SecondVisit: {
         const slot = this.#matcher.slot
@@ -278,11 +278,6 @@ export class Correlator {
     while (window.size > 0 && window.firstNs[window.oldestSlot()]! < limit) this.#tally.finishOldest()
   }
 
-  #noteDelay(leg: LegIndex, delayNs: number): void {
-    const usual = this.legs.usualDelayNs[leg]!
-    this.legs.usualDelayNs[leg] = Number.isNaN(usual) ? delayNs : usual + (delayNs - usual) / 8
-  }
-
   /** Only bytes that were sent before can be known already in another cut. */
   #isBelowSequence(direction: DirectionIndex, headers: Headers): boolean {
     return (
@@ -307,7 +302,7 @@ export class Correlator {
     window.previous[slot] = flows.lastJourney[direction]!
     flows.lastJourney[direction] = window.serial[slot]!
     if (timeNs < flows.firstNs[direction]!) flows.firstNs[direction] = timeNs
-    if (timeNs > flows.lastNs[direction]!) flows.lastNs[direction] = timeNs
+    if (timeNs > flows.lastNs[direction >> 1]!) flows.lastNs[direction >> 1] = timeNs
     if (headers.protocol === Protocol.Tcp) {
       this.#beginTcp(slot, direction, headers, point, timeNs)
       flows.signs.note(direction, headers, point, frame)
@@ -358,7 +353,7 @@ export class Correlator {
         !repeatsSyn
       ) {
         window.flags[slot]! |= JourneyFlag.Retransmission
-        flows.retransmissions[direction]!++
+        flows.retransmissions.add(direction, 1)
         flows.signs.noteResent(direction, headers, (seqEnd) => flows.isAcked(direction, seqEnd))
         this.#markResent(slot, headers.tcpSeq, sequenceLength(headers))
       }

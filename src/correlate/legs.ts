@@ -2,11 +2,18 @@
 
 import type { PointIndex } from '../capture/record.ts'
 import type { AddressIndex } from './addresses.ts'
-import { finish, grown, mix } from './columns.ts'
+import { finish, grown, mix, SparseCounts, SparseNumbers } from './columns.ts'
 import type { EncapsulationIndex } from './encapsulations.ts'
 
 /** In `variant`: see there. */
 export const OWN_ANSWER = 1 << 15
+
+/** Instead of a leg's station. */
+export const NO_STATION = 255
+/** Leads of TTLs are counted up to here. */
+const MAX_LEAD = 0xffff
+/** Delays are noted up to here: packets are not waited for so long. */
+const MAX_DELAY_US = 60_000
 
 /** Index of a leg in its `LegTable`. */
 export type LegIndex = number
@@ -33,34 +40,28 @@ export class LegTable {
   direction = new Int32Array(64)
   /** The same tuple turned around at the same point, or -1. */
   mirror = new Int32Array(64)
-  /** Next leg of the same direction along the way, or -1; only legs that have a `station` are in this list. */
-  next = new Int32Array(64)
-  /** Place on the way, counted from 0; valid for legs in that list. */
+  /** Place on the way of its direction, counted from 0; valid for legs that have a `station`. */
   rank = new Uint8Array(64)
   /** Next leg of the same direction in the order of their first records, or -1. */
   sibling = new Int32Array(64)
-  /** Number of the leg in its direction, and so its bit in the patterns; 255 until a journey has left the window. */
+  /** Number of the leg in its direction, and so its bit in the patterns; `NO_STATION` until a journey has left the window. */
   station = new Uint8Array(64)
   /** TTL by majority, and how far it leads. */
   ttl = new Uint8Array(64)
-  ttlLead = new Int32Array(64)
+  ttlLead = new Uint16Array(64)
   /** Journeys that left the window and had a sighting here. */
   packets: Uint32Array<ArrayBuffer> = new Uint32Array(64)
-  /** Time of the last sighting. */
-  lastNs = new Float64Array(64)
+  /** Time of the last sighting; not of TCP, whose handshakes tell when a tuple is used again. */
+  readonly lastNs = new SparseNumbers()
   /** Sightings of a packet that this leg had already shown: the capture or the network doubled it. */
-  duplicates = new Uint32Array(64)
-  /** Initial sequence number of the SYN (or SYN-ACK), valid where `hasIsn`. */
-  isn = new Uint32Array(64)
-  hasIsn = new Uint8Array(64)
+  readonly duplicates = new SparseCounts()
   /** 1 once a packet was seen here with the IPv4 Identification that it had elsewhere: nobody on the way gives new ones. */
   keepsIpId = new Uint8Array(64)
   /** The tuple begins a new conversation with its next packet. */
   stale = new Uint8Array(64)
-  /** Usual delay behind the first sighting of a packet, in ns, as a running mean; NaN before the first. */
-  usualDelayNs = new Float64Array(64)
+  /** Usual delay behind the first sighting of a packet in µs, as a running mean, plus 1; 0 before the first. */
+  #usualDelay = new Uint16Array(64)
 
-  #hash = new Uint32Array(64)
   #slots = new Int32Array(256).fill(-1)
   #mask = 255
   #used = 0
@@ -106,12 +107,9 @@ export class LegTable {
     this.ports[leg] = ports
     this.direction[leg] = -1
     this.mirror[leg] = -1
-    this.next[leg] = -1
     this.sibling[leg] = -1
-    this.station[leg] = 255
-    this.usualDelayNs[leg] = Number.NaN
+    this.station[leg] = NO_STATION
     const hash = this.#hashOf(point, protocol, source, destination, ports, variant)
-    this.#hash[leg] = hash
     const slot = this.#slotOf(hash, point, protocol, source, destination, ports, variant)
     if (this.#slots[slot]! < 0) this.#used++
     this.#slots[slot] = leg
@@ -145,12 +143,25 @@ export class LegTable {
 
   /** Counts a sighting's TTL towards the leg's own: the majority stays known without keeping them all (Boyer–Moore). */
   voteTtl(leg: LegIndex, ttl: number): void {
-    if (this.ttl[leg] === ttl) this.ttlLead[leg]!++
+    if (this.ttl[leg] === ttl) this.ttlLead[leg] = Math.min(MAX_LEAD, this.ttlLead[leg]! + 1)
     else if (this.ttlLead[leg]! > 0) this.ttlLead[leg]!--
     else {
       this.ttl[leg] = ttl
       this.ttlLead[leg] = 1
     }
+  }
+
+  /** Notes how far a sighting on this leg was behind the first one of its packet. */
+  noteDelay(leg: LegIndex, delayNs: number): void {
+    const delayUs = Math.max(0, Math.min(MAX_DELAY_US, delayNs / 1000))
+    const usual = this.#usualDelay[leg]!
+    this.#usualDelay[leg] = usual === 0 ? delayUs + 1 : usual + (delayUs + 1 - usual) / 8
+  }
+
+  /** Usual delay behind the first sighting of a packet in ns, up to `MAX_DELAY_US`; NaN before the first. */
+  usualDelayNs(leg: LegIndex): number {
+    const usual = this.#usualDelay[leg]!
+    return usual === 0 ? Number.NaN : (usual - 1) * 1000
   }
 
   #hashOf(
@@ -198,7 +209,15 @@ export class LegTable {
     this.#mask = this.#slots.length - 1
     for (const leg of old) {
       if (leg < 0) continue
-      let slot = this.#hash[leg]! & this.#mask
+      const hash = this.#hashOf(
+        this.point[leg]!,
+        this.protocol[leg]!,
+        this.source[leg]!,
+        this.destination[leg]!,
+        this.ports[leg]!,
+        this.variant[leg]!,
+      )
+      let slot = hash & this.#mask
       while (this.#slots[slot]! >= 0) slot = (slot + 1) & this.#mask
       this.#slots[slot] = leg
     }
@@ -213,20 +232,14 @@ export class LegTable {
     this.ports = grown(this.ports, capacity)
     this.direction = grown(this.direction, capacity)
     this.mirror = grown(this.mirror, capacity)
-    this.next = grown(this.next, capacity)
     this.rank = grown(this.rank, capacity)
     this.sibling = grown(this.sibling, capacity)
     this.station = grown(this.station, capacity)
     this.ttl = grown(this.ttl, capacity)
     this.ttlLead = grown(this.ttlLead, capacity)
     this.packets = grown(this.packets, capacity)
-    this.lastNs = grown(this.lastNs, capacity)
-    this.duplicates = grown(this.duplicates, capacity)
-    this.isn = grown(this.isn, capacity)
-    this.hasIsn = grown(this.hasIsn, capacity)
     this.stale = grown(this.stale, capacity)
     this.keepsIpId = grown(this.keepsIpId, capacity)
-    this.usualDelayNs = grown(this.usualDelayNs, capacity)
-    this.#hash = grown(this.#hash, capacity)
+    this.#usualDelay = grown(this.#usualDelay, capacity)
   }
 }

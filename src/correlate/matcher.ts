@@ -300,7 +300,7 @@ export class Matcher {
       // Their flow already has another tuple at this point, and this packet did not show it: two conversations,
       // unless a NAT mapping timed out and a new one took its place.
       if (headers.protocol === Protocol.Tcp || headers.ipId === 0) return -1
-      if (timeNs - legs.lastNs[other]! < MAPPING_NS) return -1
+      if (timeNs - legs.lastNs.get(other) < MAPPING_NS) return -1
     }
     if (score < 0) return -1
     if (here >= 0) {
@@ -315,7 +315,7 @@ export class Matcher {
       this.#differElsewhere(direction, theirs, point) ||
       this.#differElsewhere(direction ^ 1, theirs ^ 1, point)
     ) {
-      const isSilent = timeNs - legs.lastNs[leg]! > MAPPING_NS
+      const isSilent = timeNs - legs.lastNs.get(leg) > MAPPING_NS
       this.#conflict ||= isSilent && headers.protocol !== Protocol.Tcp && score >= 2
       return -1
     }
@@ -393,7 +393,7 @@ export class Matcher {
   #chooseTwin(known: number, leg: LegIndex, timeNs: number): JourneySlot {
     const { firstNs, flags } = this.#window
     for (let i = 0; i < known; i++) flags[this.#candidates[i]!]! |= JourneyFlag.Twin
-    const usual = this.#legs.usualDelayNs[leg]!
+    const usual = this.#legs.usualDelayNs(leg)
     if (!Number.isNaN(usual)) {
       const late = Math.max(LATE_FLOOR_NS, LATE_FACTOR * usual)
       for (let i = known - 1; i >= 0; i--)

@@ -16,8 +16,8 @@ export function legsAlongTheWays(
   forward: DirectionIndex,
   cables: Cables,
 ): [LegIndex[], LegIndex[]] {
-  const there = delays(correlator, wayOf(correlator, forward))
-  const back = delays(correlator, wayOf(correlator, forward ^ 1))
+  const there = delays(correlator, forward)
+  const back = delays(correlator, forward ^ 1)
   return [sorted(correlator, there, back), sorted(correlator, back, there)].map((way) =>
     cables.inOrder(correlator.legs, way),
   ) as [LegIndex[], LegIndex[]]
@@ -42,20 +42,13 @@ function sorted(
   return way.sort((a, b) => legs.ttl[b]! - legs.ttl[a]! || key.get(a)! - key.get(b)!)
 }
 
-function wayOf(correlator: Correlator, direction: DirectionIndex): LegIndex[] {
-  const way: LegIndex[] = []
-  for (let leg = correlator.flows.wayHead[direction]!; leg >= 0; leg = correlator.legs.next[leg]!)
-    way.push(leg)
-  return way
-}
-
 /** Median delay of each leg behind the first, in ns: the sum of the medians from one to the next. */
-function delays(correlator: Correlator, way: readonly LegIndex[]): Map<LegIndex, number> {
-  const { latency } = correlator
+function delays({ flows, latency }: Correlator, direction: DirectionIndex): Map<LegIndex, number> {
+  const way = flows.wayOf(direction)
   const delay = new Map<LegIndex, number>()
   let sum = 0
   way.forEach((leg, i) => {
-    if (i > 0) sum += latency.between(way[i - 1]!, leg)?.medianNs ?? 0
+    if (i > 0) sum += latency.between(direction, way[i - 1]!, leg)?.medianNs ?? 0
     delay.set(leg, sum)
   })
   return delay

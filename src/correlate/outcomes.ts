@@ -45,14 +45,14 @@ export function outcomesOf(
     for (let i = 0; i < lastReached; i++) if (expected[i] && !reached[i]) unseenAt.push(legs.point[way[i]!]!)
     const nextExpected = expected.findIndex((yes, i) => yes && i > lastReached)
     const next = nextExpected >= 0 ? legs.point[way[nextExpected]!]! : options.beyond
-    const flags = patterns.flags[row]!
+    const flags = patterns.flags(row)
     let kind: OutcomeKind = 'delivered'
     let between: [PointIndex, PointIndex] | null = null
     if (flags & PatternFlag.Answered) kind = 'answered'
     else if (flags & PatternFlag.Ambiguous || lastReached < 0) kind = 'ambiguous'
     else if (next >= 0) {
       // A capture without any record has no times of its own: it is taken to have run.
-      const isOutside = (patterns.outside[row]! >>> Math.min(31, next)) % 2 === 1
+      const isOutside = (patterns.outside(row) >>> Math.min(31, next)) % 2 === 1
       const notCaptured =
         isOutside && points[next]!.packets > 0 && !(nextExpected < 0 && options.isSilenceProof)
       if (flags & PatternFlag.Forced) kind = 'ambiguous'

@@ -94,7 +94,7 @@ class SplicePairs {
   /** A proxy that has answered must have had a connection to its server by then. */
   #latestOpening({ forward }: TcpWays): number {
     const { firstNs, starts } = this.#correlator.flows
-    return Math.min(firstNs[forward ^ 1]! + OPENING_NS, starts.dataNs[forward ^ 1]! + DISORDER_NS)
+    return Math.min(firstNs[forward ^ 1]! + OPENING_NS, starts.dataNs.get(forward ^ 1) + DISORDER_NS)
   }
 
   #taken(direction: DirectionIndex): number {
@@ -118,8 +118,8 @@ class SplicePairs {
     const { dataNs } = starts
     return (
       firstNs[b]! >= firstNs[a ^ 1]! - DISORDER_NS &&
-      dataNs[b]! >= dataNs[a]! - DISORDER_NS &&
-      dataNs[b ^ 1]! <= dataNs[a ^ 1]! + DISORDER_NS
+      dataNs.get(b) >= dataNs.get(a) - DISORDER_NS &&
+      dataNs.get(b ^ 1) <= dataNs.get(a ^ 1) + DISORDER_NS
     )
   }
 

@@ -2,7 +2,7 @@
 
 import type { PointIndex } from '../capture/record.ts'
 import { type Headers, TcpFlag } from '../decode/headers.ts'
-import { finish, grown, mix } from './columns.ts'
+import { finish, grown, mix, SparseNumbers } from './columns.ts'
 import type { DirectionIndex } from './flows.ts'
 
 /** Payload bytes that are looked at in each direction. */
@@ -23,8 +23,8 @@ export class StreamStarts {
   wanted = new Uint16Array(64)
   isn = new Uint32Array(64)
   hash = new Int32Array(64)
-  /** When the first payload byte was seen, in ns. */
-  dataNs = new Float64Array(64)
+  /** When the first payload byte was seen, in ns; NaN before. */
+  readonly dataNs = new SparseNumbers()
   /**
    * Who sent the SYN, where it was seen first: a hash of point and source MAC, `Unnamed` where the frame has no MAC,
    * `Elsewhere` where a router stands in between.
@@ -49,6 +49,11 @@ export class StreamStarts {
     this.sender[direction] = senderOf(headers, point)
   }
 
+  /** The initial sequence number of the direction's SYN (or SYN-ACK), or -1 where none was seen. */
+  isnOf(direction: DirectionIndex): number {
+    return this.state[direction] === Start.None ? -1 : this.isn[direction]!
+  }
+
   /** Takes what is new of a segment's payload, if it follows what is there already. RFC 9293 sequence arithmetic. */
   take(direction: DirectionIndex, headers: Headers, timeNs: number): void {
     const wanted = this.wanted[direction]!
@@ -65,7 +70,7 @@ export class StreamStarts {
     let hash = this.hash[direction]!
     for (let at = from; at < from + count; at++) hash = mix(hash, headers.bytes[at]!)
     this.hash[direction] = hash
-    if (taken === 0) this.dataNs[direction] = timeNs
+    if (taken === 0) this.dataNs.set(direction, timeNs)
     this.wanted[direction] = wanted - count
   }
 
@@ -82,7 +87,7 @@ export class StreamStarts {
     this.wanted[into] = this.wanted[from]!
     this.isn[into] = this.isn[from]!
     this.hash[into] = this.hash[from]!
-    this.dataNs[into] = this.dataNs[from]!
+    this.dataNs.set(into, this.dataNs.get(from))
     if (!isKnown) this.sender[into] = this.sender[from]!
   }
 
@@ -91,7 +96,6 @@ export class StreamStarts {
     this.wanted = grown(this.wanted, directions)
     this.isn = grown(this.isn, directions)
     this.hash = grown(this.hash, directions)
-    this.dataNs = grown(this.dataNs, directions)
     this.sender = grown(this.sender, directions)
   }
 

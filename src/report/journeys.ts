@@ -94,9 +94,8 @@ function summary(journey: FinishedJourney, flow: JoinedFlow, correlator: Correla
   const protocol = correlator.legs.protocol[journey.leg[0]!]!
   const length = `len ${journey.payloadLenBytes}`
   if (protocol === Protocol.Tcp) {
-    const { hasIsn, isn } = correlator.legs
-    const withIsn = journey.leg.subarray(0, journey.sightings).find((leg) => hasIsn[leg] === 1)
-    const seq = withIsn === undefined ? journey.seq : (journey.seq - isn[withIsn]!) >>> 0
+    const isn = correlator.flows.starts.isnOf(correlator.flows.find(journey.direction))
+    const seq = isn < 0 ? journey.seq : (journey.seq - isn) >>> 0
     return `[${tcpFlagsText(journey.tcpFlags)}] seq ${seq} ${length}`
   }
   if (protocol === Protocol.Icmp || protocol === Protocol.Icmpv6) return `echo seq ${journey.seq} ${length}`
