@@ -14,7 +14,7 @@ export function grown<T extends Column>(column: T, capacity: number, fill = 0): 
   return bigger
 }
 
-/** Counters of which most stay at 0: memory is taken for the neighbourhood of those that do not. */
+/** Numbers up to 2^32 of which most stay at 0: memory is taken for the neighbourhood of those that do not. */
 export class SparseCounts {
   readonly #pages: (Uint32Array | undefined)[] = []
 
@@ -23,20 +23,18 @@ export class SparseCounts {
   }
 
   add(index: number, count: number): void {
-    if (count === 0) return
-    let page = this.#pages[index >>> PAGE_BITS]
-    if (page === undefined) this.#pages[index >>> PAGE_BITS] = page = new Uint32Array(PAGE_MASK + 1)
-    page[index & PAGE_MASK]! += count
+    if (count !== 0) this.set(index, this.get(index) + count)
   }
 
-  /** From now on it counts from 0 again. */
-  clear(index: number): void {
-    this.add(index, -this.get(index))
+  set(index: number, count: number): void {
+    let page = this.#pages[index >>> PAGE_BITS]
+    if (page === undefined) this.#pages[index >>> PAGE_BITS] = page = new Uint32Array(PAGE_MASK + 1)
+    page[index & PAGE_MASK] = count
   }
 }
 
-/** Numbers of which most are never set: NaN until then. */
-export class SparseNumbers {
+/** Times of which most are never set: NaN until then. */
+export class SparseTimes {
   readonly #pages: (Float64Array | undefined)[] = []
 
   get(index: number): number {

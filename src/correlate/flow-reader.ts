@@ -160,7 +160,7 @@ export class FlowReader {
       src: { ip: this.address(legs.source[leg]!), port: legs.sourcePort(leg) },
       dst: { ip: this.address(legs.destination[leg]!), port: legs.destinationPort(leg) },
       ttl: legs.ttl[leg]!,
-      packets: legs.packets[leg]!,
+      packets: legs.packets(leg),
     }
   }
 

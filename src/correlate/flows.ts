@@ -343,7 +343,6 @@ export class FlowTable {
     this.ackEnd = grown(this.ackEnd, directions)
     this.recut = grown(this.recut, directions)
     this.starts.grow(directions)
-    this.signs.grow(directions)
     this.lastNs = grown(this.lastNs, flows)
     this.protocol = grown(this.protocol, flows)
     this.forward = grown(this.forward, flows)

@@ -9,11 +9,16 @@ import { type LegIndex, type LegTable, NO_STATION } from './legs.ts'
 const MAX_KEPT = 16
 /** Sightings of a journey that can be kept. */
 const MAX_SIGHTINGS = 40
+/** A journey that took longer is not kept: the difference of any two times fits 32 bits. */
+const MAX_DELAY_NS = 2 ** 30
 /** Instead of a number of journeys kept: the direction has rows. */
 const ROWS = 255
 /** So many packets of a leg are measured against the last two stations. */
 const MEASURED_TWICE = 64
 const NONE = 0
+/** A kept journey: the link to another one and the number of sightings, then a station and up to 5 bytes of time for each. */
+const HEAD_BYTES = 5
+const MAX_BYTES = HEAD_BYTES + 6 * MAX_SIGHTINGS
 
 /**
  * Where two legs are neighbours on the way, their latency is wanted; but two neighbours may change places when all is
@@ -24,23 +29,28 @@ export class Latencies {
   readonly #legs: LegTable
   readonly #rows = new LatencyTable()
   /** By direction: the journey that was kept last, and how many are. */
-  #last = new Int32Array(1024)
+  #last = new Uint32Array(1024)
   #kept = new Uint8Array(1024)
   /**
-   * Journeys: the one that the direction kept before it, or `NONE`; in bytes, the number of its sightings and their
-   * stations; their times behind the first one in ns.
+   * Journeys: the one that the direction kept before it, or `NONE`; the number of its sightings; for each of them its
+   * station, and how far it is behind the one before in ns.
    */
-  #pool = new Int32Array(4096)
+  #pool = new Uint8Array(8192)
   #used = 1
   /** By length: the last place that is free again, or `NONE`; the next such place is written there. */
-  readonly #free = new Int32Array(2 * MAX_SIGHTINGS)
+  readonly #free = new Uint32Array(MAX_BYTES + 1)
+  readonly #written = new Uint8Array(MAX_BYTES)
+  /** The journey that was read or written last: its stations, and their times behind the first one. */
+  readonly #stations = new Uint8Array(MAX_SIGHTINGS)
+  readonly #delaysNs = new Float64Array(MAX_SIGHTINGS)
+  #lengthBytes = 0
 
   constructor(legs: LegTable) {
     this.#legs = legs
     // See `LegTable`.
     this.#last = grown(this.#last, 2048)
     this.#kept = grown(this.#kept, 2048)
-    this.#pool = grown(this.#pool, 8192)
+    this.#pool = grown(this.#pool, 16_384)
   }
 
   /** Takes a journey of a direction: the first `n` of these columns, along the way. `firstLeg` is the direction's. */
@@ -63,16 +73,12 @@ export class Latencies {
     const byStation: LegIndex[] = []
     for (let leg = firstLeg; leg >= 0; leg = sibling[leg]!) byStation[station[leg]!] = leg
     const leg = new Int32Array(MAX_SIGHTINGS)
-    const timeNs = new Float64Array(MAX_SIGHTINGS)
     for (let at = this.#last[direction]!; at !== NONE; ) {
-      const n = this.#sightings(at)
-      for (let i = 0; i < n; i++) {
-        leg[i] = byStation[this.#station(at, i)]!
-        timeNs[i] = this.#delayNs(at, n, i)
-      }
-      this.#measure(n, leg, timeNs)
-      const next = this.#pool[at]!
-      this.#release(at, lengthOf(n))
+      const n = this.#read(at)
+      for (let i = 0; i < n; i++) leg[i] = byStation[this.#stations[i]!]!
+      this.#measure(n, leg, this.#delaysNs)
+      const next = readLink(this.#pool, at)
+      this.#release(at, this.#lengthBytes)
       at = next
     }
   }
@@ -90,7 +96,7 @@ export class Latencies {
 
   #measure(n: number, leg: Int32Array, timeNs: Float64Array): void {
     const rows = this.#rows
-    const { packets } = this.#legs
+    const legs = this.#legs
     let before = -1
     let beforeNs = 0
     let second = -1
@@ -100,7 +106,8 @@ export class Latencies {
       if (before === here) continue
       const hereNs = timeNs[i]!
       if (before >= 0) rows.add(rows.row(before, here), hereNs - beforeNs)
-      if (second >= 0 && packets[here]! <= MEASURED_TWICE) rows.add(rows.row(second, here), hereNs - secondNs)
+      if (second >= 0 && legs.hasAtMost(here, MEASURED_TWICE))
+        rows.add(rows.row(second, here), hereNs - secondNs)
       second = before
       secondNs = beforeNs
       before = here
@@ -110,55 +117,63 @@ export class Latencies {
 
   /** False where the journey can't be kept as it was. */
   #keep(direction: DirectionIndex, all: number, leg: Int32Array, timeNs: Float64Array): boolean {
-    const { station, packets } = this.#legs
     if (this.#kept[direction]! >= MAX_KEPT || all > MAX_SIGHTINGS) return false
+    const legs = this.#legs
+    const written = this.#written
     let n = 0
+    let length = HEAD_BYTES
     for (let i = 0; i < all; i++) {
       const here = leg[i]!
       if (i > 0 && leg[i - 1] === here) continue
-      if (station[here] === NO_STATION || packets[here]! > MEASURED_TWICE) return false
-      if (timeNs[i]! - timeNs[0]! !== ((timeNs[i]! - timeNs[0]!) | 0)) return false
-      n++
+      const station = legs.station[here]!
+      if (station === NO_STATION || !legs.hasAtMost(here, MEASURED_TWICE)) return false
+      const delayNs = timeNs[i]! - timeNs[0]!
+      if (Math.abs(delayNs) > MAX_DELAY_NS || !Number.isInteger(delayNs)) return false
+      const behindNs = n === 0 ? 0 : delayNs - this.#delaysNs[n - 1]!
+      this.#delaysNs[n++] = delayNs
+      written[length++] = station
+      length = writeVarint(written, length, behindNs)
     }
     if (n < 2) return true
-    const at = this.#take(lengthOf(n))
-    const pool = this.#pool
-    pool.fill(0, at, at + lengthOf(n))
-    pool[at] = this.#last[direction]!
+    const at = this.#take(length)
+    writeLink(written, 0, this.#last[direction]!)
+    written[HEAD_BYTES - 1] = n
+    this.#pool.set(written.subarray(0, length), at)
     this.#last[direction] = at
     this.#kept[direction]!++
-    pool[at + 1] = n
-    let place = 0
-    for (let i = 0; i < all; i++) {
-      if (i > 0 && leg[i - 1] === leg[i]) continue
-      pool[at + 1 + ((place + 1) >> 2)]! |= station[leg[i]!]! << (8 * ((place + 1) & 3))
-      if (place > 0) pool[at + bytesEnd(n) + place - 1] = timeNs[i]! - timeNs[0]!
-      place++
-    }
     return true
   }
 
-  #sightings(at: number): number {
-    return this.#pool[at + 1]! & 0xff
-  }
-
-  #station(at: number, i: number): number {
-    return (this.#pool[at + 1 + ((i + 1) >> 2)]! >>> (8 * ((i + 1) & 3))) & 0xff
-  }
-
-  #delayNs(at: number, n: number, i: number): number {
-    return i === 0 ? 0 : this.#pool[at + bytesEnd(n) + i - 1]!
+  /** Reads a journey into `#stations` and `#delaysNs`; returns the number of its sightings. */
+  #read(at: number): number {
+    const pool = this.#pool
+    const n = pool[at + HEAD_BYTES - 1]!
+    let next = at + HEAD_BYTES
+    let delayNs = 0
+    for (let i = 0; i < n; i++) {
+      this.#stations[i] = pool[next++]!
+      let zigzag = 0
+      for (let shift = 0; ; shift += 7) {
+        const byte = pool[next++]!
+        zigzag |= (byte & 0x7f) << shift
+        if (byte < 0x80) break
+      }
+      delayNs += (zigzag >>> 1) ^ -(zigzag & 1)
+      this.#delaysNs[i] = delayNs
+    }
+    this.#lengthBytes = next - at
+    return n
   }
 
   /** Latencies of the journeys that passed the one station next, or next but one, before the other. */
   #samples(direction: DirectionIndex, from: number, to: number): number[] {
     const samples: number[] = []
-    for (let at = this.#last[direction]!; at !== NONE; at = this.#pool[at]!) {
-      const n = this.#sightings(at)
+    for (let at = this.#last[direction]!; at !== NONE; at = readLink(this.#pool, at)) {
+      const n = this.#read(at)
       for (let i = 1; i < n; i++) {
-        if (this.#station(at, i) !== to) continue
+        if (this.#stations[i] !== to) continue
         for (let j = Math.max(0, i - 2); j < i; j++)
-          if (this.#station(at, j) === from) samples.push(this.#delayNs(at, n, i) - this.#delayNs(at, n, j))
+          if (this.#stations[j] === from) samples.push(this.#delaysNs[i]! - this.#delaysNs[j]!)
       }
     }
     return samples
@@ -167,7 +182,7 @@ export class Latencies {
   #take(length: number): number {
     const free = this.#free[length]!
     if (free !== NONE) {
-      this.#free[length] = this.#pool[free]!
+      this.#free[length] = readLink(this.#pool, free)
       return free
     }
     if (this.#used + length > this.#pool.length) this.#pool = grown(this.#pool, 2 * this.#pool.length)
@@ -176,7 +191,7 @@ export class Latencies {
   }
 
   #release(at: number, length: number): void {
-    this.#pool[at] = this.#free[length]!
+    writeLink(this.#pool, at, this.#free[length]!)
     this.#free[length] = at
   }
 
@@ -186,11 +201,23 @@ export class Latencies {
   }
 }
 
-/** Where a journey of so many sightings has its times, from its place in the pool on. */
-function bytesEnd(n: number): number {
-  return 1 + ((n + 4) >> 2)
+/** A place in the pool, in bytes. */
+function readLink(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0
 }
 
-function lengthOf(n: number): number {
-  return bytesEnd(n) + n - 1
+function writeLink(bytes: Uint8Array, at: number, link: number): void {
+  bytes[at] = link
+  bytes[at + 1] = link >>> 8
+  bytes[at + 2] = link >>> 16
+  bytes[at + 3] = link >>> 24
+}
+
+/** Writes a signed 32-bit number in as many bytes as it needs, 1 to 5 (Protocol Buffers: sint32); returns where it ends. */
+function writeVarint(bytes: Uint8Array, start: number, value: number): number {
+  let at = start
+  let rest = ((value << 1) ^ (value >> 31)) >>> 0
+  for (; rest >= 0x80; rest >>>= 7) bytes[at++] = (rest & 0x7f) | 0x80
+  bytes[at++] = rest
+  return at
 }

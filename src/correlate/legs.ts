@@ -2,7 +2,7 @@
 
 import type { PointIndex } from '../capture/record.ts'
 import type { AddressIndex } from './addresses.ts'
-import { finish, grown, mix, SparseCounts, SparseNumbers } from './columns.ts'
+import { finish, grown, mix, SparseCounts, SparseTimes } from './columns.ts'
 import type { EncapsulationIndex } from './encapsulations.ts'
 
 /** In `variant`: see there. */
@@ -10,6 +10,8 @@ export const OWN_ANSWER = 1 << 15
 
 /** Instead of a leg's station. */
 export const NO_STATION = 255
+/** So many packets do not fit into a leg's own counter. */
+const MAX_PACKETS = 0xfffe
 /** Leads of TTLs are counted up to here. */
 const MAX_LEAD = 0xffff
 /** Delays are noted up to here: packets are not waited for so long. */
@@ -49,10 +51,11 @@ export class LegTable {
   /** TTL by majority, and how far it leads. */
   ttl = new Uint8Array(64)
   ttlLead = new Uint16Array(64)
-  /** Journeys that left the window and had a sighting here. */
-  packets: Uint32Array<ArrayBuffer> = new Uint32Array(64)
+  #packets = new Uint16Array(64)
+  /** What of them did not fit in there. */
+  readonly #morePackets = new SparseCounts()
   /** Time of the last sighting; not of TCP, whose handshakes tell when a tuple is used again. */
-  readonly lastNs = new SparseNumbers()
+  readonly lastNs = new SparseTimes()
   /** Sightings of a packet that this leg had already shown: the capture or the network doubled it. */
   readonly duplicates = new SparseCounts()
   /** 1 once a packet was seen here with the IPv4 Identification that it had elsewhere: nobody on the way gives new ones. */
@@ -151,6 +154,23 @@ export class LegTable {
     }
   }
 
+  /** Counts a journey that has left the window and had a sighting here. */
+  countPacket(leg: LegIndex): void {
+    if (++this.#packets[leg]! < MAX_PACKETS) return
+    this.#packets[leg]! -= MAX_PACKETS / 2
+    this.#morePackets.add(leg, MAX_PACKETS / 2)
+  }
+
+  /** Journeys that left the window and had a sighting here. */
+  packets(leg: LegIndex): number {
+    return this.#packets[leg]! + this.#morePackets.get(leg)
+  }
+
+  /** Were there no more packets than these? So many fit into the leg's own counter. */
+  hasAtMost(leg: LegIndex, packets: number): boolean {
+    return this.#packets[leg]! <= packets
+  }
+
   /** Notes how far a sighting on this leg was behind the first one of its packet. */
   noteDelay(leg: LegIndex, delayNs: number): void {
     const delayUs = Math.max(0, Math.min(MAX_DELAY_US, delayNs / 1000))
@@ -237,7 +257,7 @@ export class LegTable {
     this.station = grown(this.station, capacity)
     this.ttl = grown(this.ttl, capacity)
     this.ttlLead = grown(this.ttlLead, capacity)
-    this.packets = grown(this.packets, capacity)
+    this.#packets = grown(this.#packets, capacity)
     this.stale = grown(this.stale, capacity)
     this.keepsIpId = grown(this.keepsIpId, capacity)
     this.#usualDelay = grown(this.#usualDelay, capacity)

@@ -128,7 +128,7 @@ class SplicePairs {
     // The same initial sequence numbers on both sides are one connection, that could not be joined.
     if (isn[a] === isn[b] && isn[a ^ 1] === isn[b ^ 1]) return false
     return [0, 1].every(
-      (side) => this.#taken(a ^ side) === this.#taken(b ^ side) && hash[a ^ side] === hash[b ^ side],
+      (side) => this.#taken(a ^ side) === this.#taken(b ^ side) && hash.get(a ^ side) === hash.get(b ^ side),
     )
   }
 
@@ -173,7 +173,7 @@ function groupsOfEqual(correlator: Correlator, all: readonly TcpWays[]): TcpWays
   const { flows } = correlator
   const { starts } = flows
   const keyOf = ({ forward }: TcpWays) =>
-    finish(mix(mix(starts.taken(forward), starts.hash[forward]!), starts.hash[forward ^ 1]!))
+    finish(mix(mix(starts.taken(forward), starts.hash.get(forward)), starts.hash.get(forward ^ 1)))
   const known = all.filter(
     ({ flow, forward }) => flows.protocol[flow] === Protocol.Tcp && isKnown(correlator, forward),
   )

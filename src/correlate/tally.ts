@@ -256,7 +256,7 @@ export class Tally {
       if (before === here) continue
       before = here
       legs.voteTtl(here, ttl[i]!)
-      legs.packets[here]!++
+      legs.countPacket(here)
     }
     latency.add(direction, flows.firstLeg[direction]!, n, leg, timeNs)
   }

@@ -148,9 +148,9 @@ test('latencies: of many short flows as of few long ones, what a row for each pa
         const leg = places.map((place) => flows[direction]![place]!)
         const timeNs = places.map((_, i) => gaps.slice(0, i).reduce((sum, gap) => sum + gap, 5e9))
         for (const [i, here] of leg.entries()) {
-          legs.packets[here]!++
+          legs.countPacket(here)
           if (i > 0) table.add(table.row(leg[i - 1]!, here), timeNs[i]! - timeNs[i - 1]!)
-          if (i > 1 && legs.packets[here]! <= 64)
+          if (i > 1 && legs.packets(here) <= 64)
             table.add(table.row(leg[i - 2]!, here), timeNs[i]! - timeNs[i - 2]!)
         }
         latencies.add(
