@@ -15,6 +15,7 @@ import { Headers } from './decode/headers.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
 import { diagnose } from './diagnose/diagnose.ts'
 import { counted } from './diagnose/finding.ts'
+import type { Receipts } from './receipts/model.ts'
 import type { Report } from './report/model.ts'
 
 /** Reversals of less are what a capture on several processors looks like. */
@@ -95,8 +96,11 @@ export class Joining {
     return joinedFlows(this.correlator, this.#records.epoch, { statedPath, ...(idOf ? { idOf } : {}) })
   }
 
-  /** The report about these flows. `warnings` are what was noted before there were records. */
-  report(joined: JoinedFlows, warnings: readonly string[] = []): Report {
+  /**
+   * The report about these flows. `warnings` are what was noted before there were records, `receipts` what the
+   * kernels counted meanwhile.
+   */
+  report(joined: JoinedFlows, warnings: readonly string[] = [], receipts: readonly Receipts[] = []): Report {
     const records = this.#records
     const { correlator } = this
     const { points, epoch, damages } = records
@@ -105,6 +109,7 @@ export class Joining {
       flows: joined.flows,
       observations: this.#observations,
       damages,
+      receipts,
       endNs: epoch.toUnixNs(lastNs(points)),
     })
     return {
@@ -114,6 +119,7 @@ export class Joining {
         clock: clockReport(point, points),
       })),
       path: joined.path.map((point) => points[point]!.name),
+      ...joined.links(),
       flows: joined.flows,
       findings,
       notJoined: correlator.notJoined.list().map(({ reason, point, packets }) => ({

@@ -7,6 +7,7 @@ import type { PointIndex } from './capture/record.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
 import { HoptraceError } from './errors.ts'
 import type { RecordWriter } from './joining.ts'
+import { LiveClocks } from './live-clocks.ts'
 import { Generation, type LiveView } from './live-generation.ts'
 import type { JourneyReport } from './report/journey-lines.ts'
 import type { FlowReport, Report } from './report/model.ts'
@@ -52,6 +53,8 @@ export interface LiveOptions {
   maxFlows?: number
   /** UDP destination ports of tunnels; the usual ones unless given. */
   tunnelPorts?: ReadonlyMap<number, UdpTunnel> | undefined
+  /** Leave the times of programs and pipes as they come, though their hosts' clocks may differ from ours. */
+  keepClocks?: boolean | undefined
 }
 
 /**
@@ -63,6 +66,7 @@ export async function analyzeLive(
   options: LiveOptions = {},
 ): Promise<{ report: Report; fileError: HoptraceError | null }> {
   const { listener, file } = options
+  if (!options.keepClocks) records.compareClocks(new LiveClocks(options.tunnelPorts))
   const maxTold = listener?.journeys ? listener.maxJourneysAtOnce : 0
   let fileError: HoptraceError | null = null
   const noteFileError = (error: unknown) => {
@@ -143,8 +147,13 @@ export async function analyzeLive(
   return { report, fileError }
 }
 
-/** Only writes, until the records end. Joining is left for later. */
-export async function recordLive(records: LiveRecords, file: RotatingFile): Promise<HoptraceError | null> {
+/** Only writes, until the records end. Joining is left for later; but for clocks, as in one file there is only one. */
+export async function recordLive(
+  records: LiveRecords,
+  file: RotatingFile,
+  { keepClocks, tunnelPorts }: Pick<LiveOptions, 'keepClocks' | 'tunnelPorts'> = {},
+): Promise<HoptraceError | null> {
+  if (!keepClocks) records.compareClocks(new LiveClocks(tunnelPorts))
   try {
     for (;;) {
       for (let left = FRAMES_AT_A_TIME; left > 0 && records.advance(); left--)

@@ -13,18 +13,27 @@ import type { Report } from '../report/model.ts'
 import { renderPacketLine } from '../report/packet-line.ts'
 import { renderText } from '../report/text.ts'
 import {
+  addExpectationOptions,
+  checkExpectationFlags,
+  type ExpectationFlags,
+  STDOUT_NAMES,
+  streamsTap,
+  Verdicts,
+} from './expectation-options.ts'
+import {
   addAddress,
   addCount,
   addName,
   addPort,
   decodeAs,
   filterExpression,
+  interfaceName,
   nameList,
 } from './option-values.ts'
 import { complain, type Output, outputFile, standardOutput } from './output.ts'
 import { progressBar } from './progress.ts'
 
-interface AnalyzeFlags {
+interface AnalyzeFlags extends ExpectationFlags {
   path?: string[]
   json?: boolean
   journeys?: string
@@ -37,11 +46,9 @@ interface AnalyzeFlags {
   flow?: number[]
   filter?: FlowFilter['expression']
   decodeAs?: ReadonlyMap<number, UdpTunnel>
+  ifname?: ReadonlyMap<string, string>
   keepClocks?: boolean
 }
-
-/** Opening one of the paths would cut a file short that stdout is redirected to. */
-const STDOUT_NAMES = ['-', '/dev/stdout', '/dev/fd/1', '/proc/self/fd/1']
 
 const EXAMPLES = `
 Examples:
@@ -52,11 +59,12 @@ Examples:
   hoptrace analyze . --filter 'port 53 or lost'    as tcpdump's, for flows
   hoptrace analyze . --flow 3 --packets            one flow, packet by packet
   hoptrace analyze . --json | jq '.flows[].translations'
+  hoptrace analyze . --expect snat --expect 'lost==0' --junit hops.xml
   tcpdump -U -w - -i eth0 -c 100 | hoptrace analyze -`
 
 /** Makes the command. */
 export function analyzeCommand(): Command {
-  return new Command('analyze')
+  const command = new Command('analyze')
     .description('reads captures, joins them, and shows each flow with its NAT, TTL and losses')
     .usage('[options] INPUT...')
     .argument(
@@ -79,6 +87,11 @@ export function analyzeCommand(): Command {
       'a tunnel behind this UDP port: 8888=vxlan, geneve, gtpu or none (repeatable)',
       decodeAs,
     )
+    .option(
+      '--ifname <index=name>',
+      'what to call interface INDEX of a `tcpdump -i any` file: 3=docker0, or any:3=docker0 (repeatable)',
+      interfaceName,
+    )
     .option('--keep-clocks', 'leave times as recorded, even where hosts have clocks that differ')
     .option('--json', 'print one JSON document (schema hoptrace.report/1)')
     .option('--journeys <file>', 'write a line of JSON for each packet to FILE, or - for stdout')
@@ -86,6 +99,7 @@ export function analyzeCommand(): Command {
     .option('--check', 'exit with 1 if a finding of severity error remains')
     .addHelpText('after', EXAMPLES)
     .action(run)
+  return addExpectationOptions(command)
 }
 
 async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
@@ -97,9 +111,16 @@ async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
     throw new HoptraceError('--write wants a file: stdout has the report')
   if (flags.write !== undefined && flags.write === journeyPath)
     throw new HoptraceError('--write and --journeys name the same file: give each its own')
+  checkExpectationFlags(
+    flags,
+    [flags.json && '--json', streamsJourneys && '--journeys -', flags.packets && '--packets'],
+    [flags.write, journeyPath],
+  )
   const stdout = standardOutput()
+  const showsReport = !streamsJourneys && !streamsTap(flags)
   const journeyFile =
     journeyPath === undefined || streamsJourneys ? null : await outputFile(journeyPath, '--journeys')
+  const verdicts = await Verdicts.open(flags, stdout)
   const listsPackets = flags.packets === true && !flags.json && !streamsJourneys
   const bar = progressBar()
   if (inputs.some(isLive)) reportOnInterrupt()
@@ -107,6 +128,7 @@ async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
     journeys: listsPackets || journeyPath !== undefined,
     onProgress: bar.update,
     ...(flags.decodeAs ? { tunnelPorts: flags.decodeAs } : {}),
+    ...(flags.ifname ? { interfaceNames: flags.ifname } : {}),
     ...(flags.keepClocks ? { keepClocks: true } : {}),
     ...(flags.path ? { path: flags.path } : {}),
     ...(flags.write === undefined ? {} : { write: flags.write }),
@@ -121,22 +143,27 @@ async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
 
   if (flags.check && selected.flows.length === 0 && analysis.report.flows.length > 0) process.exitCode = 2
 
+  const judged = verdicts.judge(selected)
   const noMatch =
     selected.flows.length === 0 && analysis.report.flows.length > 0
       ? renderNoMatch(analysis.report, filter)
       : null
   if (flags.json) {
-    for (const piece of renderJsonChunks(selected)) await stdout.write(piece)
-  } else if (!streamsJourneys) {
-    await stdout.write(noMatch === null ? renderSelected(selected, flags, stdout) : `${noMatch}\n`)
-  }
-  if (noMatch !== null && (flags.json || streamsJourneys)) complain(noMatch)
-  const showsWarnings = flags.json || (!streamsJourneys && noMatch === null && !flags.flow)
+    for (const piece of renderJsonChunks(judged)) await stdout.write(piece)
+  } else if (showsReport) {
+    await stdout.write(
+      noMatch === null ? renderSelected(judged, flags, stdout, selected !== analysis.report) : `${noMatch}\n`,
+    )
+    if (noMatch !== null || flags.flow) await stdout.write(verdicts.section(judged, stdout))
+  } else if (streamsJourneys) verdicts.complain(judged)
+  if (noMatch !== null && (flags.json || !showsReport)) complain(noMatch)
+  const showsWarnings = flags.json || (showsReport && noMatch === null && !flags.flow)
   if (!showsWarnings) for (const warning of selected.warnings) complain(warning)
   await writeJourneys(analysis, selected, {
     json: streamsJourneys ? stdout : journeyFile,
     text: listsPackets ? stdout : null,
   })
+  await verdicts.write(judged, `hoptrace analyze ${inputs.join(' ')}`)
   await stdout.end()
   await journeyFile?.end()
 }
@@ -183,10 +210,11 @@ function reportOnInterrupt(): void {
   })
 }
 
-function renderSelected(report: Report, flags: AnalyzeFlags, stdout: Output): string {
+function renderSelected(report: Report, flags: AnalyzeFlags, stdout: Output, isPart: boolean): string {
   const options = { columns: stdout.columns, color: stdout.color }
   if (flags.flow) return report.flows.map((flow) => renderFlowDetail(report, flow, options)).join('\n')
-  return renderText(report, options)
+  // Whoever states the path knows it; and what is told of all traffic is not about a few flows of it.
+  return renderText(report, { ...options, hidesLinks: flags.path !== undefined || isPart })
 }
 
 function filterOf(flags: AnalyzeFlags): FlowFilter {

@@ -15,6 +15,13 @@ import { analyzeLive, type LiveListener, recordLive } from '../live-analysis.ts'
 import { type FlowFilter, selectFlows } from '../report/filter.ts'
 import { renderJsonChunks } from '../report/json.ts'
 import { renderText } from '../report/text.ts'
+import {
+  addExpectationOptions,
+  checkExpectationFlags,
+  type ExpectationFlags,
+  streamsTap,
+  Verdicts,
+} from './expectation-options.ts'
 import { jsonListener, textListener } from './live-output.ts'
 import { addPid, addText, count, decodeAs, filterExpression } from './option-values.ts'
 import { complain, type Output, standardOutput } from './output.ts'
@@ -22,7 +29,7 @@ import { byteSize, rotation, timeSpan } from './quantity-values.ts'
 import { requireTerminal } from './screen.ts'
 import { Watch } from './watch.ts'
 
-interface CaptureFlags {
+interface CaptureFlags extends ExpectationFlags {
   container?: string[]
   pid?: number[]
   netns?: string[]
@@ -43,6 +50,7 @@ interface CaptureFlags {
   json?: boolean
   ndjson?: boolean
   watch?: boolean
+  keepClocks?: boolean
 }
 
 const EXAMPLES = `
@@ -56,12 +64,13 @@ Examples:
   sudo hoptrace capture --container web \\
     --point far='exec:ssh host2 tcpdump -U -w - -i eth0'
   sudo hoptrace capture --container web -w t.pcapng --rotate 100MB --ring-size 10
+  sudo hoptrace capture --container web --count 50 --expect 'flow(tcp): snat'
 
 Ctrl-C ends it with the summary that hoptrace analyze gives.`
 
 /** Makes the command. */
 export function captureCommand(): Command {
-  return new Command('capture')
+  const command = new Command('capture')
     .description('captures on all points of a container’s path at once, and joins each packet live')
     .usage('--container NAME [options]')
     .option('--container <name>', 'container by name, id or the beginning of either (repeatable)', addText)
@@ -105,11 +114,13 @@ export function captureCommand(): Command {
         .choices(['ring', 'cap'])
         .default('ring'),
     )
+    .option('--keep-clocks', 'leave times as other hosts recorded them, even where their clocks differ')
     .option('--json', 'print one JSON document at the end (schema hoptrace.report/1)')
     .option('--ndjson', 'print a line of JSON for each packet as it completes')
     .option('--watch', 'show the live flows as a table that fills the terminal')
     .addHelpText('after', EXAMPLES)
     .action(run)
+  return addExpectationOptions(command)
 }
 
 async function run(flags: CaptureFlags): Promise<void> {
@@ -149,6 +160,7 @@ async function run(flags: CaptureFlags): Promise<void> {
       if (flags.rotate) requireFolderOf(user, flags.write!)
     }
     file = await openFile(flags, records, points)
+    const verdicts = await Verdicts.open(flags, stdout)
     await points.begin()
     letOthersGoFirst()
     records.onGap = () => file?.noteGaps()
@@ -161,7 +173,10 @@ async function run(flags: CaptureFlags): Promise<void> {
       onCount: () => records.stop(),
     }
     if (!flags.join && file !== null) {
-      const error = await recordLive(records, file)
+      const error = await recordLive(records, file, {
+        keepClocks: flags.keepClocks,
+        tunnelPorts: flags.decodeAs,
+      })
       points.close()
       reportFileError(error)
       complain(framesText(records))
@@ -175,25 +190,31 @@ async function run(flags: CaptureFlags): Promise<void> {
       file,
       listener,
       tunnelPorts: flags.decodeAs,
+      keepClocks: flags.keepClocks,
       activePoints: () => points.active(),
       // Lines are counted where they are told.
-      ...(flags.json || flags.watch ? { maxPackets: lineOptions.count } : {}),
+      ...(flags.json || flags.watch || streamsTap(flags) ? { maxPackets: lineOptions.count } : {}),
     })
     points.close()
     watch?.close()
     reportFileError(fileError)
     // What went wrong was said when it did.
     if (records.hasFailed) process.exitCode = 2
-    const selected = selectFlows(report, {
+    const filtered = selectFlows(report, {
       hosts: [],
       ports: [],
       protocols: [],
       ids: [],
       ...(filter ? { expression: filter } : {}),
     })
+    const selected = verdicts.judge(filtered)
     if (flags.json) for (const piece of renderJsonChunks(selected)) await stdout.write(piece)
-    else if (!flags.ndjson)
-      await stdout.write(`\n${renderText(selected, { columns: stdout.columns, color: stdout.color })}`)
+    else if (flags.ndjson) verdicts.complain(selected)
+    else if (!streamsTap(flags))
+      await stdout.write(
+        `\n${renderText(selected, { columns: stdout.columns, color: stdout.color, hidesLinks: true })}`,
+      )
+    await verdicts.write(selected, suiteOf(flags))
     await stdout.end()
   } finally {
     watch?.close()
@@ -201,6 +222,11 @@ async function run(flags: CaptureFlags): Promise<void> {
     file?.close()
     records.close()
   }
+}
+
+/** Names the run for whoever reads many of them. */
+function suiteOf({ container = [], netns = [], pid = [], point = [] }: CaptureFlags): string {
+  return ['hoptrace capture', ...container, ...netns, ...pid, ...point].join(' ')
 }
 
 /** On a busy machine the traffic that is watched goes first: what waits meanwhile is in the rings. */
@@ -218,12 +244,17 @@ function check(flags: CaptureFlags): void {
     Boolean,
   )
   if (outputs.length > 1) throw new HoptraceError(`${outputs.join(' and ')} both want stdout: choose one`)
+  checkExpectationFlags(flags, outputs, [flags.write])
   if (
     !flags.join &&
-    (flags.write === undefined || outputs.length > 0 || flags.filter || flags.count !== undefined)
+    (flags.write === undefined ||
+      outputs.length > 0 ||
+      flags.filter ||
+      flags.expect ||
+      flags.count !== undefined)
   )
     throw new HoptraceError(
-      '--no-join only writes: give it -w, and leave out --json, --ndjson, --watch, --filter and --count',
+      '--no-join only writes: give it -w, and leave out --json, --ndjson, --watch, --filter, --expect and --count',
     )
   if (flags.watch) requireTerminal()
   if (flags.rotate && flags.write === undefined)
@@ -315,7 +346,7 @@ function listenerFor(
   options: Parameters<typeof textListener>[1],
 ): LiveListener {
   if (flags.ndjson) return jsonListener(stdout, options)
-  if (flags.json) return {}
+  if (flags.json || streamsTap(flags)) return {}
   return textListener(stdout, options)
 }
 

@@ -14,6 +14,7 @@ import type {
   JoinedFlow,
   Latency,
   Loss,
+  MssChange,
   Station,
 } from './joined-flow.ts'
 import type { LegIndex } from './legs.ts'
@@ -101,6 +102,10 @@ export class FlowReader {
     const lastBack = reverseReport.path.at(-1)
     const rtt = flows.rttNs[flow]!
     const signs = flowSigns(this.#correlator, forward, this.#endNs)
+    const mssChanges = [
+      ...this.#mssChanges(ways.way[0], 'forward'),
+      ...this.#mssChanges(ways.way[1], 'reverse'),
+    ]
     return {
       id,
       protocol: protocolName(protocol),
@@ -132,6 +137,7 @@ export class FlowReader {
         (sum, leg) => sum + this.#correlator.legs.duplicates.get(leg),
         0,
       ),
+      ...(mssChanges.length > 0 && { mssChanges }),
       ...(signs ? { signs } : {}),
     }
   }
@@ -175,6 +181,21 @@ export class FlowReader {
       list.push({ direction, between, ...summary })
     }
     return list
+  }
+
+  #mssChanges(way: LegIndex[], direction: DirectionName): MssChange[] {
+    const { legs } = this.#correlator
+    const offering = way.filter((leg) => legs.mss[leg]! > 0)
+    return offering.slice(1).flatMap((leg, i) => {
+      const before = offering[i]!
+      const [from, to] = [legs.mss[before]!, legs.mss[leg]!]
+      if (from === to) return []
+      const between: [string, string] = [
+        this.#pointName(legs.point[before]!),
+        this.#pointName(legs.point[leg]!),
+      ]
+      return [{ direction, between, from, to }]
+    })
   }
 
   #icmpErrors(direction: DirectionIndex, name: DirectionName): IcmpErrorSummary[] {

@@ -44,6 +44,8 @@ export class FlowTable {
   ackEnd = new Uint32Array(64)
   readonly retransmissions = new SparseCounts()
   recut = new Uint8Array(64)
+  /** The newest of `BigDatagrams`, 0 for none. */
+  readonly lastBig = new SparseCounts()
   /** Of TCP. */
   readonly starts = new StreamStarts()
   /** Of TCP. */
@@ -279,6 +281,7 @@ export class FlowTable {
     this.seen[into]! |= this.seen[from]!
     this.retransmissions.add(into, this.retransmissions.get(from))
     this.recut[into]! |= this.recut[from]!
+    if (this.lastBig.get(from) > this.lastBig.get(into)) this.lastBig.set(into, this.lastBig.get(from))
     this.starts.merge(into, from)
     this.signs.merge(into, from)
     const holes = this.#holes.get(from)

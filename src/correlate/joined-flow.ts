@@ -97,6 +97,15 @@ export interface SpliceSummary {
   betweenSynsNs: number
 }
 
+/** A router told one side that the other takes smaller segments than it said itself (TCPMSS). */
+export interface MssChange {
+  /** Of the SYN or SYN-ACK. */
+  direction: DirectionName
+  between: [string, string]
+  from: number
+  to: number
+}
+
 /** What the segments of a TCP connection say beside what was lost; each is there only where it is so. */
 export interface FlowSigns {
   /** The first RST: where it was seen first, and its TTL there. */
@@ -139,6 +148,8 @@ export interface JoinedFlow {
   passedTwice: string[]
   /** Sightings of packets that a point had already shown in the same form (the capture or the network doubled them). */
   duplicates: number
+  /** Not there where every point saw the same sizes. */
+  mssChanges?: MssChange[]
   /** Not there where nothing is odd. */
   signs?: FlowSigns
   /** Not there where no proxy was recognised; two where the flow joins two proxies. */

@@ -40,7 +40,7 @@ export class Latencies {
   /** By length: the last place that is free again, or `NONE`; the next such place is written there. */
   readonly #free = new Uint32Array(MAX_BYTES + 1)
   readonly #written = new Uint8Array(MAX_BYTES)
-  /** The journey that was read or written last: its stations, and their times behind the first one. */
+  /** The journey that was read last: its stations, and their times behind the first one. */
   readonly #stations = new Uint8Array(MAX_SIGHTINGS)
   readonly #delaysNs = new Float64Array(MAX_SIGHTINGS)
   #lengthBytes = 0
@@ -113,28 +113,29 @@ export class Latencies {
       before = here
       beforeNs = hereNs
     }
+    // The way's end was passed before its beginning: a router may have raised the TTL in between.
+    if (n > 2 && timeNs[0]! > beforeNs) rows.add(rows.row(before, leg[0]!), timeNs[0]! - beforeNs)
   }
 
   /** False where the journey can't be kept as it was. */
-  #keep(direction: DirectionIndex, all: number, leg: Int32Array, timeNs: Float64Array): boolean {
-    if (this.#kept[direction]! >= MAX_KEPT || all > MAX_SIGHTINGS) return false
+  #keep(direction: DirectionIndex, n: number, leg: Int32Array, timeNs: Float64Array): boolean {
+    if (this.#kept[direction]! >= MAX_KEPT || n > MAX_SIGHTINGS) return false
     const legs = this.#legs
     const written = this.#written
-    let n = 0
     let length = HEAD_BYTES
-    for (let i = 0; i < all; i++) {
+    let beforeNs = 0
+    for (let i = 0; i < n; i++) {
       const here = leg[i]!
-      if (i > 0 && leg[i - 1] === here) continue
       const station = legs.station[here]!
-      if (station === NO_STATION || !legs.hasAtMost(here, MEASURED_TWICE)) return false
       const delayNs = timeNs[i]! - timeNs[0]!
+      if (station === NO_STATION || !legs.hasAtMost(here, MEASURED_TWICE)) return false
       if (Math.abs(delayNs) > MAX_DELAY_NS || !Number.isInteger(delayNs)) return false
-      const behindNs = n === 0 ? 0 : delayNs - this.#delaysNs[n - 1]!
-      this.#delaysNs[n++] = delayNs
+      // Frames that carry pieces of one packet.
+      if (i > 0 && leg[i - 1] === here) return false
       written[length++] = station
-      length = writeVarint(written, length, behindNs)
+      length = writeVarint(written, length, delayNs - beforeNs)
+      beforeNs = delayNs
     }
-    if (n < 2) return true
     const at = this.#take(length)
     writeLink(written, 0, this.#last[direction]!)
     written[HEAD_BYTES - 1] = n
@@ -175,6 +176,9 @@ export class Latencies {
         for (let j = Math.max(0, i - 2); j < i; j++)
           if (this.#stations[j] === from) samples.push(this.#delaysNs[i]! - this.#delaysNs[j]!)
       }
+      const isTurned = n > 2 && this.#delaysNs[n - 1]! < 0
+      if (isTurned && this.#stations[n - 1] === from && this.#stations[0] === to)
+        samples.push(-this.#delaysNs[n - 1]!)
     }
     return samples
   }

@@ -136,6 +136,7 @@ export class LegFinder {
   }
 
   #noteClient(leg: LegIndex, headers: Headers): void {
+    if (headers.tcpMss > 0) this.#legs.mss[leg] = headers.tcpMss
     const direction = this.#flows.find(this.#legs.direction[leg]!)
     this.#flows.setForward(headers.tcpFlags & TcpFlag.Ack ? direction ^ 1 : direction)
   }

@@ -13,7 +13,8 @@ export const NO_STATION = 255
 /** So many packets do not fit into a leg's own counter. */
 const MAX_PACKETS = 0xfffe
 /** Leads of TTLs are counted up to here. */
-const MAX_LEAD = 0xffff
+const MAX_LEAD = 0x7fff
+const MANY_TTLS = 0x8000
 /** Delays are noted up to here: packets are not waited for so long. */
 const MAX_DELAY_US = 60_000
 
@@ -48,9 +49,10 @@ export class LegTable {
   sibling = new Int32Array(64)
   /** Number of the leg in its direction, and so its bit in the patterns; `NO_STATION` until a journey has left the window. */
   station = new Uint8Array(64)
-  /** TTL by majority, and how far it leads. */
+  /** TTL by majority. */
   ttl = new Uint8Array(64)
-  ttlLead = new Uint16Array(64)
+  /** How far it leads, up to `MAX_LEAD`; and `MANY_TTLS` where there was another one. */
+  #ttlLead = new Uint16Array(64)
   #packets = new Uint16Array(64)
   /** What of them did not fit in there. */
   readonly #morePackets = new SparseCounts()
@@ -58,10 +60,14 @@ export class LegTable {
   readonly lastNs = new SparseTimes()
   /** Sightings of a packet that this leg had already shown: the capture or the network doubled it. */
   readonly duplicates = new SparseCounts()
+  /** Maximum segment size that the SYN (or SYN-ACK) offered here, or 0. */
+  mss = new Uint16Array(64)
   /** 1 once a packet was seen here with the IPv4 Identification that it had elsewhere: nobody on the way gives new ones. */
   keepsIpId = new Uint8Array(64)
   /** The tuple begins a new conversation with its next packet. */
   stale = new Uint8Array(64)
+  /** Link header of the frame that began the leg, see `LinkHeaderTable`. */
+  link: Uint16Array<ArrayBuffer> = new Uint16Array(64)
   /** Usual delay behind the first sighting of a packet in µs, as a running mean, plus 1; 0 before the first. */
   #usualDelay = new Uint16Array(64)
 
@@ -146,12 +152,19 @@ export class LegTable {
 
   /** Counts a sighting's TTL towards the leg's own: the majority stays known without keeping them all (Boyer–Moore). */
   voteTtl(leg: LegIndex, ttl: number): void {
-    if (this.ttl[leg] === ttl) this.ttlLead[leg] = Math.min(MAX_LEAD, this.ttlLead[leg]! + 1)
-    else if (this.ttlLead[leg]! > 0) this.ttlLead[leg]!--
+    const lead = this.#ttlLead[leg]! & MAX_LEAD
+    const many = this.#ttlLead[leg]! & MANY_TTLS
+    if (this.ttl[leg] === ttl) this.#ttlLead[leg] = many | Math.min(MAX_LEAD, lead + 1)
+    else if (lead > 0) this.#ttlLead[leg] = MANY_TTLS | (lead - 1)
     else {
       this.ttl[leg] = ttl
-      this.ttlLead[leg] = 1
+      this.#ttlLead[leg] = many | 1
     }
+  }
+
+  /** Did sightings of the leg have different TTLs? */
+  hasManyTtls(leg: LegIndex): boolean {
+    return (this.#ttlLead[leg]! & MANY_TTLS) !== 0
   }
 
   /** Counts a journey that has left the window and had a sighting here. */
@@ -256,10 +269,12 @@ export class LegTable {
     this.sibling = grown(this.sibling, capacity)
     this.station = grown(this.station, capacity)
     this.ttl = grown(this.ttl, capacity)
-    this.ttlLead = grown(this.ttlLead, capacity)
+    this.#ttlLead = grown(this.#ttlLead, capacity)
     this.#packets = grown(this.#packets, capacity)
+    this.mss = grown(this.mss, capacity)
     this.stale = grown(this.stale, capacity)
     this.keepsIpId = grown(this.keepsIpId, capacity)
+    this.link = grown(this.link, capacity)
     this.#usualDelay = grown(this.#usualDelay, capacity)
   }
 }

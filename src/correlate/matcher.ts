@@ -128,7 +128,7 @@ export class Matcher {
       const kin = this.#legs.variant[leg]! > 1 ? this.#tunnelKin(slot, leg, headers) : 0
       if (kin < 0 || known > 0 || linked >= MAX_LINKS) continue
       linked++
-      const score = this.#linkScore(leg, direction, theirs, here, headers, timeNs)
+      const score = this.#linkScore(leg, direction, theirs, slot, here, headers, timeNs)
       if (score < 0) continue
       const rank = 2 * score + kin
       if (rank > bestRank) {
@@ -194,6 +194,13 @@ export class Matcher {
     }
     if (matched > 0) this.#flows.recut[direction] = 1
     return matched
+  }
+
+  /** How well a leg fits the flow of a journey that shares bytes with a packet on it; -1 where they can't be one flow. */
+  scoreOf(leg: LegIndex, slot: JourneySlot, headers: Headers, timeNs: number): number {
+    const direction = this.#flows.find(this.#legs.direction[leg]!)
+    const theirs = this.#flows.find(this.#window.direction[slot]!)
+    return this.#linkScore(leg, direction, theirs, slot, this.#seenAt(slot, leg), headers, timeNs)
   }
 
   #isPieceById(headers: Headers, slot: JourneySlot): boolean {
@@ -281,6 +288,7 @@ export class Matcher {
     leg: LegIndex,
     direction: DirectionIndex,
     theirs: DirectionIndex,
+    slot: JourneySlot,
     here: SightingIndex,
     headers: Headers,
     timeNs: number,
@@ -311,15 +319,36 @@ export class Matcher {
       if (headers.ttl < this.#window.ttl[here]! || sameId) return score
       return this.#isInOrOut(leg, this.#window.leg[here]!) && (hasId || score === 4) ? score : -1
     }
+    if (score < 4 && this.#isAskedAnew(slot, headers, theirs, score, timeNs)) return -1
     if (
       this.#differElsewhere(direction, theirs, point) ||
       this.#differElsewhere(direction ^ 1, theirs ^ 1, point)
     ) {
       const isSilent = timeNs - legs.lastNs.get(leg) > MAPPING_NS
-      this.#conflict ||= isSilent && headers.protocol !== Protocol.Tcp && score >= 2
+      // The number that its sender gave it leaves no doubt, even where somebody has just taken the mapping away.
+      const isNumbered = headers.ipVersion === 4 && headers.ipId !== 0
+      this.#conflict ||= (isSilent || isNumbered) && headers.protocol !== Protocol.Tcp && score >= 2
       return -1
     }
     return score
+  }
+
+  /**
+   * Equal bytes of somebody else, who sends them only now: of packets that no sender numbers (IPv6, DF) one that went on
+   * through routers, is an answer itself or was answered, or is long gone, does not come by with its TTL restored.
+   */
+  #isAskedAnew(
+    slot: JourneySlot,
+    headers: Headers,
+    theirs: DirectionIndex,
+    score: number,
+    timeNs: number,
+  ): boolean {
+    if (headers.protocol === Protocol.Tcp || (headers.ipVersion === 4 && headers.ipId !== 0)) return false
+    const last = this.#window.lastSighting[slot]!
+    if (headers.ttl <= this.#window.ttl[last]!) return false
+    const lastNs = this.#window.timeNs[last]!
+    return score < 2 || this.#flows.lastNs[theirs ^ 1]! > lastNs || timeNs - lastNs > COPY_NS
   }
 
   /**

@@ -10,7 +10,7 @@ import { MAX_STATIONS, PatternFlag, type PatternTable, STATION_BITS } from './pa
 import { JourneyFlag, type JourneySlot, type JourneyWindow } from './window.ts'
 
 /** Sightings of one journey that are told; a capture can double a packet for ever. */
-const MAX_SIGHTINGS = 256
+const MAX_SIGHTINGS = 1024
 /** Instead of the leg of a request. */
 const NO_REQUEST = -1
 const UNDECIDED = -2
@@ -194,7 +194,7 @@ export class Tally {
     let high = 0
     for (let i = 0; i < n; i++) {
       const station = legs.station[leg[i]!]!
-      if (station >= MAX_STATIONS) continue
+      if (station >= MAX_STATIONS || (i > 0 && leg[i] === leg[i - 1])) continue
       if (flags & PatternFlag.Recut && this.#coveredOn(slot, leg[i]!) < window.payloadLenBytes[slot]!)
         continue
       if (station < STATION_BITS) low |= 1 << station
@@ -222,10 +222,21 @@ export class Tally {
       if (flows.find(window.direction[other]!) !== direction) continue
       // Later ones are another matter, and may still be underway.
       if (window.firstNs[other]! - window.firstNs[slot]! > TWIN_NS) continue
-      if (window.pointsSeen[other] === window.pointsSeen[slot]) continue
+      if (window.pointsSeen[other] === window.pointsSeen[slot] && this.#areCoveredAlike(other, slot)) continue
       window.flags[other]! |= JourneyFlag.Ambiguous
       window.flags[slot]! |= JourneyFlag.Ambiguous
     }
+  }
+
+  /** Where others saw them in other cuts: do these add up to as much of both? */
+  #areCoveredAlike(a: JourneySlot, b: JourneySlot): boolean {
+    const { window } = this.#tables
+    if (((window.flags[a]! | window.flags[b]!) & JourneyFlag.Recut) === 0) return true
+    const { firstSighting, nextSighting, coveredBytes } = window
+    let difference = 0
+    for (let s = firstSighting[a]!; s >= 0; s = nextSighting[s]!) difference += coveredBytes[s]!
+    for (let s = firstSighting[b]!; s >= 0; s = nextSighting[s]!) difference -= coveredBytes[s]!
+    return difference === 0
   }
 
   /** TCP: sent once, and acknowledged by the other side. */

@@ -4,8 +4,13 @@ import type { CaptureDamage } from '../capture/reader.ts'
 import type { Point } from '../capture/record.ts'
 import type { JoinedFlow } from '../correlate/joined-flow.ts'
 import type { Observations } from '../correlate/observations.ts'
+import type { Receipts } from '../receipts/model.ts'
+import type { Cause } from './cause.ts'
 import { type Finding, finding, type Severity } from './finding.ts'
 import { flowFindings } from './flow-findings.ts'
+import { neighbourFindings } from './neighbour-findings.ts'
+import { ReceiptReader } from './receipt-reader.ts'
+import { fullTables, slowHops, synFloods } from './run-findings.ts'
 
 const RANK: Record<Severity, number> = { error: 0, warning: 1, info: 2 }
 
@@ -15,21 +20,32 @@ export interface Evidence {
   flows: readonly JoinedFlow[]
   observations: Observations
   damages: readonly CaptureDamage[]
+  /** What the kernels counted meanwhile; none where the captures do not say. */
+  receipts: readonly Receipts[]
   /** Time of the last record of all, ns since 1970. */
   endNs: bigint
 }
 
 export function diagnose(evidence: Evidence): Finding[] {
+  const { flows, points, observations, receipts } = evidence
+  const reader = receipts.length > 0 ? new ReceiptReader(receipts) : null
+  const floods = synFloods(flows)
+  const flooded = new Set(floods.flatMap((flood) => flood.flows))
   const findings = [
-    ...evidence.flows.flatMap((flow) => flowFindings(flow, evidence.endNs)),
+    ...floods.map((flood) => flood.finding),
+    ...flows.flatMap((flow) => (flooded.has(flow.id) ? [] : flowFindings(flow, evidence.endNs, reader))),
+    ...neighbourFindings(observations.neighbours.list(), points, reader),
+    ...fullTables(reader),
+    ...slowHops(flows),
     ...evidence.damages.map(({ source, byteOffset, message }) =>
       finding('truncated-file', null, message, { source, byteOffset }),
     ),
-    ...evidence.points.flatMap((point) => pointFindings(point, evidence.observations)),
-    ...uncertainClocks(evidence.points),
+    ...points.flatMap((point) => pointFindings(point, observations)),
+    ...uncertainClocks(points),
     ...checksumOffload(evidence),
   ]
-  return findings.sort((a, b) => RANK[a.severity] - RANK[b.severity])
+  const isSure = ({ causes }: Finding) => (causes?.[0]?.isConfirmed ? 0 : 1)
+  return findings.sort((a, b) => RANK[a.severity] - RANK[b.severity] || isSure(a) - isSure(b))
 }
 
 function pointFindings(point: Point, observations: Observations): Finding[] {
@@ -54,6 +70,7 @@ function pointFindings(point: Point, observations: Observations): Finding[] {
           packets: seen.checksumWrong,
           verified: seen.checksumsVerified,
         },
+        wrongChecksumCauses(seen.tunnels.size > 0),
       ),
     )
   for (const [tunnel, packets] of seen.tunnels)
@@ -89,6 +106,19 @@ function pointFindings(point: Point, observations: Observations): Finding[] {
       }),
     )
   return findings
+}
+
+function wrongChecksumCauses(isTunnelled: boolean): Cause[] {
+  const offload: Cause = {
+    id: 'offload',
+    what: isTunnelled
+      ? 'checksum offload of an interface does not cope with a tunnel behind NAT, as some kernels do with VXLAN'
+      : 'an interface or driver fills checksums in wrongly, or the frames were damaged on their way',
+    isConfirmed: false,
+    confirm: 'it goes away with checksum offload switched off at the sending interface',
+    check: 'ethtool -k eth0 | grep checksum',
+  }
+  return [offload]
 }
 
 /** Clocks that were corrected by what need not be right: one finding for all points that share the clock. */

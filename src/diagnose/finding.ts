@@ -1,5 +1,7 @@
 /** The finding: one thing that is wrong, odd or good to know, with its evidence. Codes are the contract's. */
 
+import { type Cause, inOrder, withCause } from './cause.ts'
+
 export type Severity = 'error' | 'warning' | 'info'
 
 /** Codes that this version can find, with their severities. */
@@ -8,9 +10,16 @@ export const SEVERITY = {
   'no-reply': 'error',
   'connection-refused': 'error',
   'snat-missing': 'error',
+  'dnat-missing': 'error',
+  'reply-not-translated': 'error',
+  'mtu-blackhole': 'error',
+  'conntrack-full': 'error',
+  'arp-unanswered': 'error',
   'ttl-expired': 'error',
   'reset-by-peer': 'error',
   retransmissions: 'warning',
+  'syn-flood': 'warning',
+  'duplicate-address': 'warning',
   'asymmetric-path': 'warning',
   'capture-drops': 'warning',
   'truncated-file': 'warning',
@@ -19,10 +28,14 @@ export const SEVERITY = {
   'clock-uncertain': 'warning',
   'checksum-offload': 'info',
   'port-remapped': 'info',
+  'fragmentation-needed': 'info',
+  'zero-window': 'info',
+  'slow-hop': 'info',
   hairpin: 'info',
   'family-translated': 'info',
   'proxy-splice': 'info',
   encapsulated: 'info',
+  'mss-clamped': 'info',
   'segmentation-differs': 'info',
   'snaplen-truncated': 'info',
   fragmented: 'info',
@@ -41,6 +54,8 @@ export interface Finding {
     frames?: Record<string, number[]>
     [key: string]: unknown
   }
+  /** Why it may be so: what the capture's receipts confirm first, then what is likeliest. */
+  causes?: Cause[]
 }
 
 /** Makes a finding with the severity of its code. */
@@ -49,8 +64,10 @@ export function finding(
   flow: number | null,
   summary: string,
   evidence: Finding['evidence'] = {},
+  causes: readonly Cause[] = [],
 ): Finding {
-  return { code, severity: SEVERITY[code], flow, summary, evidence }
+  const told = { code, severity: SEVERITY[code], flow, summary: withCause(summary, causes), evidence }
+  return causes.length === 0 ? told : { ...told, causes: inOrder(causes) }
 }
 
 /** `1 packet`, `3 packets`. */

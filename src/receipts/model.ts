@@ -53,6 +53,8 @@ export interface NamespaceReceipts {
   /** Those that do not answer first. */
   readonly neighbours: readonly NeighbourReceipt[]
   readonly listeners: readonly Listener[]
+  /** Of containers; null where that cannot be read. */
+  readonly processes?: { readonly isFrozen: boolean } | null
 }
 
 /** A count at the beginning and at the end; null where there was none, as the rule or interface was not there. */

@@ -8,7 +8,6 @@
  * (`lost`, `state reset`) holds at all its points. As in pcap-filter, `and` and `or` bind alike, from left to right.
  */
 
-import { HoptraceError } from '../errors.ts'
 import {
   BadValue,
   type Condition,
@@ -20,11 +19,12 @@ import {
   type View,
 } from './filter-conditions.ts'
 import {
+  ExpressionError,
+  endsEarly,
   IS_WORD,
   looksLikeValue,
   OPERATORS,
   SIDES,
-  shown,
   TEXT_KINDS,
   type Token,
   tokensOf,
@@ -50,7 +50,14 @@ const MAX_CHARACTERS = 10_000
 const MAX_DEPTH = 100
 /** Compiles an expression. Throws a `HoptraceError` of one line that names the character where it stops making sense. */
 export function parseFilterExpression(text: string): FlowPredicate {
-  const node = new Parser(text).whole()
+  if (text.length > MAX_CHARACTERS)
+    throw new ExpressionError(`has ${text.length} characters: ${MAX_CHARACTERS} are the most`)
+  return parseFilterTokens(tokensOf(text))
+}
+
+/** As `parseFilterExpression`, for an expression that is part of another one. Throws an `ExpressionError`. */
+export function parseFilterTokens(tokens: Token[]): FlowPredicate {
+  const node = new Parser(tokens).whole()
   return (flow) => node(flow, viewsOf(flow)).includes(true)
 }
 
@@ -66,17 +73,13 @@ class Parser {
   #depth = 0
   #before: Qualifiers | null = null
 
-  constructor(text: string) {
-    if (text.length > MAX_CHARACTERS)
-      throw new HoptraceError(`--filter: has ${text.length} characters: ${MAX_CHARACTERS} are the most`)
-    this.#tokens = tokensOf(text)
+  constructor(tokens: Token[]) {
+    this.#tokens = tokens
   }
 
   whole(): Node {
     if (this.#tokens.length === 0)
-      throw new HoptraceError(
-        "--filter: is empty: give a condition, such as 'host 172.17.0.3 and tcp port 80'",
-      )
+      throw new ExpressionError("is empty: give a condition, such as 'host 172.17.0.3 and tcp port 80'")
     const node = this.#alternatives()
     const rest = this.#tokens[this.#next]
     if (rest?.text === ')') throw wrong(rest, 'closes nothing')
@@ -208,9 +211,8 @@ class Parser {
       : unknownWord(token)
   }
 
-  #endsEarly(what: string): HoptraceError {
-    const last = this.#tokens.at(-1)!
-    return new HoptraceError(`--filter: ends with '${shown(last.text)}' at character ${last.at}, ${what}`)
+  #endsEarly(what: string): ExpressionError {
+    return endsEarly(this.#tokens.at(-1)!, what)
   }
 }
 

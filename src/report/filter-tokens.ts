@@ -51,6 +51,16 @@ export function looksLikeValue({ text, word }: Token): boolean {
   return word === '' || /^\d|[:.]/.test(text)
 }
 
+/** An expression that makes no sense. `what` is the message without the name of the option that it was given to. */
+export class ExpressionError extends HoptraceError {
+  readonly what: string
+
+  constructor(what: string) {
+    super(`--filter: ${what}`)
+    this.what = what
+  }
+}
+
 /** Cuts an expression into words, operators and parentheses; what belongs to none of them is a token of its own. */
 export function tokensOf(text: string): Token[] {
   const tokens: Token[] = []
@@ -65,19 +75,32 @@ export function tokensOf(text: string): Token[] {
 }
 
 /** An error that points at a token. */
-export function wrong({ text, at }: Token, what: string): HoptraceError {
-  return new HoptraceError(`--filter: '${shown(text)}' at character ${at} ${what}`)
+export function wrong({ text, at }: Token, what: string): ExpressionError {
+  return new ExpressionError(`'${shown(text)}' at character ${at} ${what}`)
+}
+
+/** An error for an expression of which this is the last token, though more should follow. */
+export function endsEarly({ text, at }: Token, what: string): ExpressionError {
+  return new ExpressionError(`ends with '${shown(text)}' at character ${at}, ${what}`)
 }
 
 /** An error for a token that is no word of the language, with the one that it is nearly. */
-export function unknownWord(token: Token): HoptraceError {
-  const near = WORDS.map((word) => ({ word, edits: editDistance(token.word.slice(0, MAX_SHOWN), word) }))
-    .filter(({ word, edits }) => edits <= word.length / 3 + 0.5 && word.length > 1)
-    .sort((a, b) => a.edits - b.edits)[0]
-  const hint = near
-    ? `: did you mean '${near.word}'?`
-    : ': host, net, port, tcp, and, or, not, lost and nat are some'
+export function unknownWord(token: Token): ExpressionError {
+  const near = nearestWord(token.word, WORDS)
+  const hint =
+    near === null
+      ? ': host, net, port, tcp, and, or, not, lost and nat are some'
+      : `: did you mean '${near}'?`
   return wrong(token, `is no word that it knows${hint}`)
+}
+
+/** Which of `words` is nearly `word`, or null. */
+export function nearestWord(word: string, words: readonly string[]): string | null {
+  const near = words
+    .map((other) => ({ other, edits: editDistance(word.slice(0, MAX_SHOWN), other) }))
+    .filter(({ other, edits }) => edits <= other.length / 3 + 0.5 && other.length > 1)
+    .sort((a, b) => a.edits - b.edits)[0]
+  return near?.other ?? null
 }
 
 /** What the user wrote, fit for a line of a message. */

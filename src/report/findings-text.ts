@@ -15,6 +15,8 @@ const SEVERITIES: readonly Severity[] = ['error', 'warning', 'info']
 const MAX_PER_CODE = 5
 const MAX_FRAMES = 6
 const MAX_CODE_COLUMNS = 32
+/** Causes that are told where none is sure; the rest is in the JSON. */
+const MAX_LIKELY = 3
 
 /** How many findings of each severity there are: `1 error, 2 warnings`. */
 export function renderFindingCounts(findings: readonly FindingReport[]): string {
@@ -34,8 +36,13 @@ export function renderFindings(
   for (const severity of SEVERITIES) {
     const some = findings.filter((it) => it.severity === severity)
     for (const [code, same] of groupBy(some, (it) => it.code)) {
-      for (const finding of harmlessCopy(same.slice(0, MAX_PER_CODE)))
-        lines.push(...findingLines(finding, columns, palette))
+      harmlessCopy(same.slice(0, MAX_PER_CODE)).forEach((finding, i) => {
+        // What is likely is the same for each of them.
+        lines.push(
+          ...findingLines(finding, columns, palette),
+          ...causeLines(finding, i === 0, columns, palette),
+        )
+      })
       if (same.length > MAX_PER_CODE)
         lines.push(restLine(harmless(code), same.slice(MAX_PER_CODE), columns, palette))
     }
@@ -57,6 +64,25 @@ function findingLines(finding: FindingReport, columns: number, palette: Palette)
   const frames = framesText(finding)
   if (frames !== '') lines.push(...wrapText(`    ${frames}`, columns, '    ').map(palette.faint))
   return lines
+}
+
+/** The command that shows a sure cause; else what is likely, each with its command. */
+function causeLines(
+  { causes = [], severity }: FindingReport,
+  tellLikely: boolean,
+  columns: number,
+  palette: Palette,
+): string[] {
+  const sure = causes.filter(({ isConfirmed }) => isConfirmed)
+  const more = sure
+    .slice(1, MAX_LIKELY)
+    .map(({ what, receipt }) => `also: ${what}${receipt ? ` (${receipt})` : ''}`)
+  const likely =
+    sure.length > 0 || !tellLikely || severity === 'info'
+      ? []
+      : causes.slice(0, MAX_LIKELY).map(({ what, check }) => `maybe ${what}: ${check}`)
+  const lines = [...more, ...(sure.length > 0 ? [`see: ${sure[0]!.check}`] : []), ...likely]
+  return lines.flatMap((line) => wrapText(`    ${line}`, columns, '      ')).map(palette.faint)
 }
 
 function framesText({ severity, evidence }: FindingReport): string {

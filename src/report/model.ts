@@ -9,6 +9,7 @@ import type {
   SpliceSummary,
   Translation,
 } from '../correlate/joined-flow.ts'
+import type { Link } from '../correlate/link-counts.ts'
 import type { Finding } from '../diagnose/finding.ts'
 
 export type { Severity } from '../diagnose/finding.ts'
@@ -23,6 +24,8 @@ export type LatencyReport = Latency
 export type IcmpErrorReport = IcmpErrorSummary
 export type SpliceReport = SpliceSummary
 export type FlowReport = JoinedFlow
+export type { LinkDirection, LinkRelation } from '../correlate/link-counts.ts'
+export type LinkReport = Link
 
 export interface ReportPoint {
   name: string
@@ -60,16 +63,33 @@ export interface NotJoinedReport {
   packets: number
 }
 
+/** What came of one `--expect`. */
+export interface ExpectationReport {
+  /** As it was given. */
+  expression: string
+  holds: boolean
+  /** What was seen, in one sentence. */
+  evidence: string
+  /** The flows that decide: those that do not meet it where it does not hold. The first 100; none where it is about none. */
+  flows?: number[]
+}
+
 export interface Report {
   schema: 'hoptrace.report/1'
   points: ReportPoint[]
   /** All points, client side first. */
   path: string[]
+  /** What lies between points that are next to each other on the way of some flow, with its evidence. */
+  links?: LinkReport[]
+  /** Points by the traffic that they have in common; more than one group: these saw nothing in common. */
+  groups?: string[][]
   flows: FlowReport[]
   findings: FindingReport[]
   notJoined: NotJoinedReport[]
   /** Address → name of its container, network or host, as far as the capture tells. */
   names?: Record<string, string>
+  /** In the order in which they were given; not there where none was. */
+  expectations?: ExpectationReport[]
   /** Damaged or odd input, one line each, with file and byte offset. */
   warnings: string[]
 }

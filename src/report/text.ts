@@ -1,10 +1,12 @@
 /** The report for a terminal: the path, the flows, the findings, and what could not be joined. */
 
 import { renderClocks } from './clocks-text.ts'
+import { renderExpectationCounts, renderExpectations } from './expectations/text.ts'
 import { renderFindingCounts, renderFindings } from './findings-text.ts'
 import { renderFlowTable } from './flow-table.ts'
 import { groupBy } from './grouping.ts'
 import { harmless } from './harmless.ts'
+import { renderLinks } from './links-text.ts'
 import type { FlowReport, Report } from './model.ts'
 import { renderNames } from './names-text.ts'
 import { paletteFor } from './palette.ts'
@@ -24,13 +26,15 @@ export interface TextOptions {
   color: boolean
   /** Flows to list; 50 unless told. */
   maxFlows?: number
+  /** Leave out what lies between the points and how that is known. */
+  hidesLinks?: boolean
 }
 
 /** Renders the whole report as lines of text with a newline at the end. */
 export function renderText(report: Report, options: TextOptions): string {
   const columns = Math.max(MIN_COLUMNS, options.columns)
   const palette = paletteFor(options.color)
-  const { flows, findings, warnings } = report
+  const { flows, findings, warnings, expectations = [] } = report
   const path = renderPathLines(report, columns, palette)
   const section = (title: string, about: string, lines: string[]): string[] => {
     if (lines.length === 0) return []
@@ -46,15 +50,21 @@ export function renderText(report: Report, options: TextOptions): string {
           path,
           maxFlows: options.maxFlows ?? MAX_FLOWS,
         })
+  const links = options.hidesLinks ? [] : renderLinks(report, columns, palette)
   const lines = [
     cutToWidth(summaryOf(report), columns),
-    ...section('Path', '', path.lines),
+    ...section('Path', '', links.length > 0 ? [...path.lines, '', ...links] : path.lines),
     ...section('Clocks', '', renderClocks(report, columns)),
     ...section('Names', '', renderNames(report, columns)),
     ...section('Flows', protocolCounts(flows), table),
     ...section('Findings', renderFindingCounts(findings), renderFindings(findings, columns, palette)),
     ...section('Not joined', '', renderUnjoined(report, columns, palette)),
     ...section('Warnings', '', renderWarnings(warnings, columns, palette)),
+    ...section(
+      'Expectations',
+      renderExpectationCounts(expectations),
+      renderExpectations(expectations, columns, palette),
+    ),
   ]
   return `${lines.join('\n')}\n`
 }

@@ -1,0 +1,220 @@
+/** Loss causes: why packets may have died between two points, in the order in which they are worth checking. */
+
+import type { JoinedFlow, Loss } from '../correlate/joined-flow.ts'
+import type { NamespaceReceipts } from '../receipts/model.ts'
+import { type Cause, inOrder } from './cause.ts'
+import { formsOf } from './forms.ts'
+import { inNamespace, moved, type ReceiptReader, ruleCheck, ruleLabel } from './receipt-reader.ts'
+
+const FORWARDING = { 4: 'net.ipv4.ip_forward', 6: 'net.ipv6.conf.all.forwarding' } as const
+/** Counters of `/proc/net/snmp` and the like that count packets without a way to go. */
+const NO_ROUTE = ['InNoRoutes', 'OutNoRoutes'] as const
+/** Link and queue counters that count what a full queue or buffer lost. */
+const LINK_DROPS = /^(rx|tx)_(dropped|missed_errors|over_errors|fifo_errors|errors|carrier_errors)$/
+
+/** What the kernel's own drop reasons mean (`enum skb_drop_reason`). */
+const REASONS: Readonly<Record<string, string>> = {
+  NETFILTER_DROP: 'a netfilter rule drops it',
+  IP_RPFILTER: 'reverse path filtering drops it',
+  IP_INNOROUTES: 'there is no route for it',
+  IP_OUTNOROUTES: 'there is no route for it',
+  IP_INADDRERRORS: 'its address is not acceptable here, or forwarding is off',
+  IP_LOCALNET: 'an address of 127.0.0.0/8 is not routed (route_localnet)',
+  PKT_TOO_BIG: 'it is larger than the MTU of the next link',
+  NEIGH_FAILED: 'the next hop does not answer ARP',
+  NEIGH_QUEUEFULL: 'the next hop does not answer ARP',
+  QDISC_DROP: 'a full queue drops it',
+  TC_INGRESS: 'a tc filter drops it',
+  TC_EGRESS: 'a tc filter drops it',
+  XDP: 'an XDP program drops it',
+  FULL_RING: 'a full ring of an interface loses it',
+  CPU_BACKLOG: 'the processor is too busy: its backlog is full',
+  OTHERHOST: 'it is for another MAC address',
+}
+
+/** `reader` is null where there are no receipts: then the causes are those that are usual, none confirmed. */
+export function lossCauses(
+  flow: JoinedFlow,
+  loss: Pick<Loss, 'direction' | 'packets'> & { readonly between: readonly [string, string] },
+  reader: ReceiptReader | null,
+): Cause[] {
+  const isIpv6 = flow.client.ip.includes(':')
+  if (!reader) return usualCauses(isIpv6)
+  const namespaces = reader.between(...loss.between)
+  if (namespaces.length === 0) return usualCauses(isIpv6)
+  const forms = formsOf(flow, loss.direction)
+  const causes: Cause[] = []
+  for (const counted of reader.rules(namespaces, /^(DROP|REJECT|drop|reject)$/, forms, loss.packets)) {
+    if (counted.packets <= 0) continue
+    causes.push({
+      id: 'rule',
+      what: `${ruleLabel(counted)} ${/reject/i.test(counted.rule.target!) ? 'rejects' : 'drops'} it`,
+      isConfirmed: true,
+      receipt: `${counted.packets === 1 ? '+1 packet' : `+${counted.packets} packets`} during the capture`,
+      check: ruleCheck(counted),
+    })
+  }
+  for (const namespace of namespaces) causes.push(...settingCauses(reader, namespace, isIpv6))
+  const destinations = forms.map(({ dst }) => dst.ip)
+  for (const namespace of namespaces)
+    causes.push(...counterCauses(reader, namespace, destinations, loss.packets))
+  causes.push(...kernelCauses(reader, isIpv6))
+  return causes.length > 0 ? inOrder(causes) : usualCauses(isIpv6).filter(({ id }) => id !== 'forwarding-off')
+}
+
+/** Forwarding, reverse path filtering and the connection table, where their counters or settings say it. */
+function settingCauses(reader: ReceiptReader, namespace: NamespaceReceipts, isIpv6: boolean): Cause[] {
+  const causes: Cause[] = []
+  const setting = FORWARDING[isIpv6 ? 6 : 4]
+  if (reader.setting(namespace, setting) === 0)
+    causes.push({
+      id: 'forwarding-off',
+      what: `forwarding is off in ${namespace.name}`,
+      isConfirmed: true,
+      receipt: `${setting} = 0`,
+      check: inNamespace(namespace, `sysctl ${setting}`),
+    })
+  const reversed = reader.counter(namespace, 'IPReversePathFilter')
+  if (reversed > 0) {
+    const strict = namespace.interfaces.filter(({ rpFilter }) => rpFilter === 1).map(({ name }) => name)
+    const where = strict.length > 0 ? ` (rp_filter = 1 at ${strict.join(', ')})` : ''
+    causes.push({
+      id: 'rp-filter',
+      what: `reverse path filtering drops it, as the way back to its source leads elsewhere${where}`,
+      isConfirmed: true,
+      receipt: `IPReversePathFilter +${reversed}`,
+      check: inNamespace(namespace, `nstat -az TcpExtIPReversePathFilter`),
+    })
+  }
+  causes.push(...conntrackFull(namespace))
+  return causes
+}
+
+/** The connection table of a namespace, where it was full. */
+export function conntrackFull(namespace: NamespaceReceipts): Cause[] {
+  const { conntrack } = namespace
+  if (!conntrack) return []
+  const dropped = conntrack.stats
+    .filter(({ name }) => name === 'drop')
+    .reduce((sum, it) => sum + moved(it), 0)
+  if (dropped === 0) return []
+  const { count, max } = conntrack
+  return [
+    {
+      id: 'conntrack-full',
+      what: `the connection table of ${namespace.name} is full${max === null ? '' : ` (nf_conntrack_max = ${max}, entries ${count.after ?? count.before ?? '?'})`}`,
+      isConfirmed: true,
+      receipt: `nf_conntrack drop +${dropped}`,
+      check: inNamespace(namespace, 'conntrack -S'),
+    },
+  ]
+}
+
+function counterCauses(
+  reader: ReceiptReader,
+  namespace: NamespaceReceipts,
+  destinations: readonly string[],
+  packets: number,
+): Cause[] {
+  const causes: Cause[] = []
+  const gateways = namespace.routes.flatMap(({ gateway }) => gateway ?? [])
+  for (const { ip, interfaceName } of reader.silentNeighbours([namespace]))
+    if (destinations.includes(ip) || gateways.includes(ip))
+      causes.push({
+        id: 'neighbour-silent',
+        what: `the next hop ${ip} does not answer at ${interfaceName} of ${namespace.name}`,
+        isConfirmed: true,
+        receipt: 'neighbour FAILED',
+        check: inNamespace(namespace, `ip neigh show ${ip}`),
+      })
+  for (const name of NO_ROUTE) {
+    const unrouted = reader.counter(namespace, name)
+    if (unrouted > 0)
+      causes.push({
+        id: 'no-route',
+        what: `${namespace.name} has no route for it`,
+        isConfirmed: true,
+        receipt: `${name} +${unrouted}`,
+        check: inNamespace(namespace, `ip route get ${destinations.at(-1)}`),
+      })
+  }
+  const tooBig = reader.counter(namespace, 'FragFails')
+  if (tooBig > 0) {
+    const narrow = narrowest(namespace)
+    causes.push({
+      id: 'mtu',
+      what: `packets are larger than the next link takes${narrow ? ` (MTU ${narrow.mtu} of ${narrow.name})` : ''}`,
+      isConfirmed: true,
+      receipt: `FragFails +${tooBig}`,
+      check: inNamespace(namespace, 'ip link'),
+    })
+  }
+  for (const { name, counters, queues } of namespace.interfaces)
+    for (const counter of [...counters.filter((it) => LINK_DROPS.test(it.name)), ...queues])
+      if (moved(counter) >= packets)
+        causes.push({
+          id: 'link-drop',
+          what: `${name} of ${namespace.name} lost packets`,
+          isConfirmed: true,
+          receipt: `${counter.name} +${moved(counter)}`,
+          check: inNamespace(namespace, `ip -s -s link show ${name}`),
+        })
+  return causes
+}
+
+/** The interface with the smallest MTU, where they differ. */
+export function narrowest({ interfaces }: NamespaceReceipts): { name: string; mtu: number } | null {
+  const known = interfaces.flatMap(({ name, mtu, isUp, kind }) =>
+    mtu && isUp && kind !== 'loopback' ? [{ name, mtu }] : [],
+  )
+  known.sort((a, b) => a.mtu - b.mtu)
+  return known.length > 1 && known[0]!.mtu < known.at(-1)!.mtu ? known[0]! : null
+}
+
+function kernelCauses(reader: ReceiptReader, isIpv6: boolean): Cause[] {
+  const etherType = isIpv6 ? 0x86dd : 0x0800
+  return reader.receipts.drops
+    .filter((drop) => drop.etherType === etherType && REASONS[drop.reason] !== undefined)
+    .sort((a, b) => b.packets - a.packets)
+    .map(({ reason, location, packets }) => ({
+      id: 'kernel-drop',
+      what: `the kernel says ${reason}: ${REASONS[reason]}`,
+      isConfirmed: true,
+      receipt: `${packets} in ${location}`,
+      check: 'perf trace -e skb:kfree_skb',
+    }))
+}
+
+function usualCauses(isIpv6: boolean): Cause[] {
+  const [tables, forwarding] = isIpv6 ? ['ip6tables', FORWARDING[6]] : ['iptables', FORWARDING[4]]
+  return [
+    {
+      id: 'rule',
+      what: 'a netfilter rule drops it, in DOCKER-USER or FORWARD',
+      isConfirmed: false,
+      confirm: 'its counter rises with every packet that is lost',
+      check: `${tables}-save -c | grep -E 'DROP|REJECT'`,
+    },
+    {
+      id: 'forwarding-off',
+      what: 'forwarding is off',
+      isConfirmed: false,
+      confirm: `${forwarding} is 0`,
+      check: `sysctl ${forwarding}`,
+    },
+    {
+      id: 'rp-filter',
+      what: 'reverse path filtering drops it',
+      isConfirmed: false,
+      confirm: 'IPReversePathFilter rises, and rp_filter is 1 where it came in',
+      check: 'nstat -az TcpExtIPReversePathFilter',
+    },
+    {
+      id: 'conntrack-full',
+      what: 'the connection table is full',
+      isConfirmed: false,
+      confirm: 'nf_conntrack_count is at nf_conntrack_max, and drop rises',
+      check: 'conntrack -S; sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max',
+    },
+  ]
+}

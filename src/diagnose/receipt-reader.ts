@@ -1,0 +1,142 @@
+/** The receipt reader: what the receipts of a capture say about a packet: rules that it may have met, settings, counters. */
+
+import type {
+  CounterReceipt,
+  Listener,
+  NamespaceReceipts,
+  NeighbourReceipt,
+  Receipts,
+  RuleReceipt,
+} from '../receipts/model.ts'
+import { type Form, isIn, mayMatch } from './rule-match.ts'
+
+/** A rule, where it is, and how many packets it counted during the capture. */
+export interface CountedRule {
+  rule: RuleReceipt
+  namespace: NamespaceReceipts
+  packets: number
+}
+
+export class ReceiptReader {
+  /** Of all hosts that were captured on. */
+  readonly receipts: Pick<Receipts, 'namespaces' | 'drops' | 'notRead'>
+
+  constructor(all: readonly Receipts[]) {
+    this.receipts = {
+      namespaces: all.flatMap(({ namespaces }) => namespaces),
+      drops: all.flatMap(({ drops }) => drops),
+      notRead: all.flatMap(({ notRead }) => notRead),
+    }
+  }
+
+  /** The namespace in which a point is captured. */
+  namespaceOf(point: string): NamespaceReceipts | null {
+    return this.receipts.namespaces.find(({ points }) => points.includes(point)) ?? null
+  }
+
+  /** The namespaces that a packet is in between two points, without repetition. */
+  between(from: string, to: string): NamespaceReceipts[] {
+    const both = [this.namespaceOf(from), this.namespaceOf(to)].flatMap((namespace) => namespace ?? [])
+    return [...new Set(both)]
+  }
+
+  /** Rules with one of these targets that may have met the packet, those that counted most like `packets` first. */
+  rules(
+    namespaces: readonly NamespaceReceipts[],
+    targets: RegExp,
+    forms: readonly Form[],
+    packets = 0,
+  ): CountedRule[] {
+    const found = namespaces.flatMap((namespace) =>
+      namespace.rules
+        .filter(({ target, text }) => target !== null && targets.test(target) && mayMatch(text, forms))
+        .filter(({ change }) => change !== 'vanished')
+        .map((rule) => ({ rule, namespace, packets: moved(rule.packets) })),
+    )
+    return found.sort((a, b) => Math.abs(a.packets - packets) - Math.abs(b.packets - packets))
+  }
+
+  /** How much a counter moved in a namespace; 0 where it did not, or was not read. */
+  counter(namespace: NamespaceReceipts, name: string): number {
+    return namespace.counters
+      .filter((counter) => counter.name === name)
+      .reduce((sum, it) => sum + moved(it), 0)
+  }
+
+  setting(namespace: NamespaceReceipts, name: string): number | null {
+    return namespace.settings.find((setting) => setting.name === name)?.value ?? null
+  }
+
+  /** How many packets the kernel dropped for one of these reasons, and the function where it did. */
+  drops(reasons: RegExp): { reason: string; location: string; packets: number }[] {
+    return this.receipts.drops.filter(({ reason }) => reasons.test(reason))
+  }
+
+  /** Sockets that listen on a port in a namespace. */
+  listeners(namespace: NamespaceReceipts, protocol: string, port: number): Listener[] {
+    return namespace.listeners.filter((it) => it.protocol === protocol && it.port === port)
+  }
+
+  /** A neighbour that does not answer. */
+  silentNeighbours(namespaces: readonly NamespaceReceipts[]): NeighbourReceipt[] {
+    return namespaces.flatMap(({ neighbours }) =>
+      neighbours.filter(({ state }) => /FAILED|INCOMPLETE/.test(state)),
+    )
+  }
+
+  /** Is this one of the namespace's own addresses? */
+  isOwn(namespace: NamespaceReceipts, ip: string): boolean {
+    return namespace.interfaces.some(({ addresses }) => addresses.some((own) => own.split('/')[0] === ip))
+  }
+
+  /** Is the packet for another network than the interfaces' own? */
+  isOnLink(namespace: NamespaceReceipts, ip: string): boolean {
+    return namespace.interfaces.some(({ addresses }) => addresses.some((own) => isIn(ip, own)))
+  }
+
+  /** Was this read? What was not read says nothing by being absent. */
+  wasRead(namespace: NamespaceReceipts, what: RegExp): boolean {
+    return !this.receipts.notRead.some(
+      (missing) =>
+        (missing.namespace === null || missing.namespace === namespace.name) && what.test(missing.what),
+    )
+  }
+}
+
+/** By how much a counter moved; what appeared meanwhile counts from 0. */
+export function moved({ before, after }: Pick<CounterReceipt, 'before' | 'after'>): number {
+  return after === null ? 0 : after - (before ?? 0)
+}
+
+/** `rule 1 of DOCKER-USER (-p tcp --dport 80 -j DROP)`, with the table where it is not `filter`, and the namespace where it is not the host. */
+export function ruleLabel({ rule, namespace }: Pick<CountedRule, 'rule' | 'namespace'>): string {
+  const table =
+    rule.table === 'filter' && rule.backend !== 'nft'
+      ? ''
+      : ` in ${rule.backend === 'nft' ? `${rule.family} ` : ''}${rule.table}`
+  const family = rule.family === 'ip6' && rule.backend !== 'nft' ? ' (IPv6)' : ''
+  const where = namespace.name === 'host' ? '' : ` of ${namespace.name}`
+  const name = rule.number === null ? `policy of ${rule.chain}` : `rule ${rule.number} of ${rule.chain}`
+  return `${name}${table}${family}${where} (${rule.text})`
+}
+
+/** The command that shows a rule and its counters. */
+export function ruleCheck({ rule, namespace }: Pick<CountedRule, 'rule' | 'namespace'>): string {
+  if (rule.backend === 'nft')
+    return inNamespace(namespace, `nft -a list chain ${rule.family} ${rule.table} ${rule.chain}`)
+  const program = rule.family === 'ip6' ? 'ip6tables' : rule.backend
+  const table = rule.table === 'filter' ? '' : `-t ${rule.table} `
+  return inNamespace(namespace, `${program} ${table}-nvL ${rule.chain} --line-numbers`)
+}
+
+/** A command as it is to be typed on the host for another namespace. */
+export function inNamespace(namespace: NamespaceReceipts, command: string): string {
+  return namespace.name === 'host'
+    ? command
+    : `nsenter -t $(docker inspect -f {{.State.Pid}} ${quoted(namespace.name)}) -n ${command}`
+}
+
+/** A name in a command that somebody may paste into a shell. */
+function quoted(name: string): string {
+  return /^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'", `'\\''`)}'`
+}
