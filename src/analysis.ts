@@ -14,7 +14,7 @@ import { HoptraceError } from './errors.ts'
 import { Joining } from './joining.ts'
 import type { JourneyReport } from './report/journey-lines.ts'
 import { journeyReports } from './report/journeys.ts'
-import type { Report } from './report/model.ts'
+import { type FlowReport, type Report, type StreamedReport, withArray } from './report/model.ts'
 
 export interface AnalysisOptions {
   /** The order of the points from client side to server side, by name; without it the order is worked out. */
@@ -29,12 +29,19 @@ export interface AnalysisOptions {
   keepClocks?: boolean
   /** Write all records into this pcapng file, each with the number of its packet. */
   write?: string
+  /** Of very many flows, findings are told in full only of so many; where a few flows are wanted, all of theirs. */
+  diagnoses?: (flow: FlowReport) => boolean
+  /** All findings of however many flows. */
+  keepsFindings?: boolean
   /** Called now and then while files are read. `totalBytes` is null where a pipe is among them. */
   onProgress?: (readBytes: number, totalBytes: number | null) => void
 }
 
 export interface Analysis {
-  report: Report
+  /** With an array of all flows, made when it is first asked for: a flow takes some kB. */
+  readonly report: Report
+  /** The same with flows that are read one after the other whenever they are gone through, for any number of them. */
+  readonly streamed: StreamedReport
   /** Inputs that were named and could not be read, one line each; the report is about the others. */
   failures: string[]
   /** All journeys in the order of their first sightings, once; empty unless asked for. */
@@ -71,9 +78,18 @@ export async function analyze(args: readonly string[], options: AnalysisOptions 
       writer?.close()
     }
     const joined = joining.flows(statedPath())
-    const report = joining.report(joined, [...warnings, ...interfaceNames.warnings()])
+    const streamed = joining.report(joined, {
+      warnings: [...warnings, ...interfaceNames.warnings()],
+      ...(options.diagnoses ? { diagnoses: options.diagnoses } : {}),
+      keepsFindings: options.keepsFindings === true,
+    })
+    let report: Report | null = null
     return {
-      report,
+      streamed,
+      get report() {
+        report ??= withArray(streamed)
+        return report
+      },
       failures: [...failures, ...records.failures].map((failure) => failure.message),
       *journeys() {
         try {

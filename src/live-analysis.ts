@@ -10,7 +10,7 @@ import type { RecordWriter } from './joining.ts'
 import { LiveClocks } from './live-clocks.ts'
 import { Generation, type LiveView } from './live-generation.ts'
 import type { JourneyReport } from './report/journey-lines.ts'
-import type { FlowReport, Report } from './report/model.ts'
+import { type FlowReport, type Report, withArray } from './report/model.ts'
 
 /** How often packets are told, in ms; less often where telling takes long. */
 const TELL_EVERY_MS = 50
@@ -143,7 +143,7 @@ export async function analyzeLive(
   await tell(true)
   if (telling !== null) await Promise.race([telling, setTimeout(LAST_TELL_MS)])
   await tell(true)
-  const report = generation.joining.report(generation.flows(), generation.warnings())
+  const report = withArray(generation.joining.report(generation.flows(), { warnings: generation.warnings() }))
   return { report, fileError }
 }
 

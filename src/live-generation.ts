@@ -4,7 +4,7 @@ import type { LiveRecords } from './capture/live/live-records.ts'
 import type { PointIndex } from './capture/record.ts'
 import type { FlowIndex } from './correlate/flows.ts'
 import { LiveJourneys } from './correlate/live-journeys.ts'
-import type { PatternOutcome } from './correlate/outcomes.ts'
+import type { Outcomes } from './correlate/outcomes.ts'
 import { type JoinedFlows, joinedFlows } from './correlate/result.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
 import { Joining, type RecordWriter } from './joining.ts'
@@ -40,7 +40,7 @@ export class Generation {
   readonly #forgottenFlows: number
   readonly #forgottenPackets: number
   /** Outcomes by pattern as they stood when packets were told last. */
-  #outcomes: ReadonlyMap<number, PatternOutcome> = new Map()
+  #outcomes: Pick<Outcomes, 'get'> = new Map()
   #skipped = 0
   readonly #ids = new Map<FlowIndex, number>()
   /** Flows up to here have their numbers. */

@@ -19,7 +19,7 @@ import type {
 } from './joined-flow.ts'
 import type { LegIndex } from './legs.ts'
 import type { NextHops } from './next-hops.ts'
-import { coOccurrence, outcomesOf, type PatternOutcome } from './outcomes.ts'
+import { coOccurrence, Outcomes, outcomesOf } from './outcomes.ts'
 import { EVIDENCE_FRAMES } from './patterns.ts'
 import { passedTwice, translations } from './translations.ts'
 
@@ -34,7 +34,8 @@ export interface Ways {
 }
 
 export class FlowReader {
-  readonly outcomes = new Map<number, PatternOutcome>()
+  /** Of the flows that have been read. */
+  readonly outcomes = new Outcomes()
   readonly #correlator: Correlator
   readonly #epoch: Epoch
   readonly #nextHops: NextHops
@@ -163,10 +164,18 @@ export class FlowReader {
     return {
       point: this.#pointName(legs.point[leg]!),
       ...this.encapsulation(leg),
-      src: { ip: this.address(legs.source[leg]!), port: legs.sourcePort(leg) },
-      dst: { ip: this.address(legs.destination[leg]!), port: legs.destinationPort(leg) },
+      ...this.ends(leg),
       ttl: legs.ttl[leg]!,
       packets: legs.packets(leg),
+    }
+  }
+
+  /** Addresses and ports of packets as a leg shows them. */
+  ends(leg: LegIndex): Pick<Station, 'src' | 'dst'> {
+    const { legs } = this.#correlator
+    return {
+      src: { ip: this.address(legs.source[leg]!), port: legs.sourcePort(leg) },
+      dst: { ip: this.address(legs.destination[leg]!), port: legs.destinationPort(leg) },
     }
   }
 

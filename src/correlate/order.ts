@@ -141,8 +141,8 @@ export interface PointOrder {
  */
 export function orderPoints(
   pointCount: number,
-  answered: PointIndex[][],
-  unanswered: PointIndex[][],
+  answered: WayCounts,
+  unanswered: WayCounts,
   stated: readonly PointIndex[],
 ): PointOrder {
   const placed = new Set<PointIndex>(stated)
@@ -155,8 +155,8 @@ export function orderPoints(
   let straight = 0
   let turned = 0
   const ways = [
-    ...countDistinct(answered).map((counted) => ({ ...counted, isSure: true })),
-    ...countDistinct(unanswered).map((counted) => ({ ...counted, isSure: false })),
+    ...answered.list().map((counted) => ({ ...counted, isSure: true })),
+    ...unanswered.list().map((counted) => ({ ...counted, isSure: false })),
   ]
   for (const { way, flows, isSure } of ways) {
     let agree = 0
@@ -207,16 +207,20 @@ export function orderPoints(
 }
 
 /** Each distinct way with the number of flows that take it, in the order of first appearance. */
-function countDistinct(ways: PointIndex[][]): { way: PointIndex[]; flows: number }[] {
-  const counts = new Map<string, { way: PointIndex[]; flows: number }>()
-  for (const way of ways) {
+export class WayCounts {
+  readonly #counts = new Map<string, { way: PointIndex[]; flows: number }>()
+
+  add(way: PointIndex[]): void {
     const unique = [...new Set(way)]
     const name = unique.join()
-    const known = counts.get(name)
+    const known = this.#counts.get(name)
     if (known) known.flows++
-    else counts.set(name, { way: unique, flows: 1 })
+    else this.#counts.set(name, { way: unique, flows: 1 })
   }
-  return [...counts.values()]
+
+  list(): { way: PointIndex[]; flows: number }[] {
+    return [...this.#counts.values()]
+  }
 }
 
 function eachPair(way: PointIndex[], visit: (a: PointIndex, b: PointIndex) => void): void {

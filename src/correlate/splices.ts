@@ -14,6 +14,8 @@ const DISORDER_NS = 50e3
 const LEAST_BYTES = 16
 /** Connections with the same payload that begin while a proxy could have opened its own: more can't be told apart. */
 const MAX_RIVALS = 256
+/** Connections with the same payload, at any time, that are looked at. */
+const MAX_EQUAL = 100_000
 
 /** What of a flow is needed here: see `Ways`. */
 type TcpWays = { flow: FlowIndex; forward: DirectionIndex; way: [number[], number[]] }
@@ -38,10 +40,14 @@ export interface Splice {
  * Finds the pairs among these flows. Where several connections with the same payload would fit, none is taken: a pair
  * that is told has no rival on either side.
  */
-export function findSplices(correlator: Correlator, all: readonly TcpWays[]): Splice[] {
+export function findSplices(
+  correlator: Correlator,
+  flows: Iterable<FlowIndex>,
+  waysOf: (flow: FlowIndex) => TcpWays,
+): Splice[] {
   const pairs = new SplicePairs(correlator)
-  return groupsOfEqual(correlator, all)
-    .flatMap((group) => pairs.among(group))
+  return groupsOfEqual(correlator, flows)
+    .flatMap((group) => (group.length > MAX_EQUAL ? [] : pairs.among(group.map(waysOf))))
     .sort((a, b) => a.client - b.client)
 }
 
@@ -169,29 +175,31 @@ function areOneMachine(a: number, b: number): boolean {
 }
 
 /** Flows whose starts are known in full, in groups that look equal by their hashes. */
-function groupsOfEqual(correlator: Correlator, all: readonly TcpWays[]): TcpWays[][] {
+function groupsOfEqual(correlator: Correlator, all: Iterable<FlowIndex>): FlowIndex[][] {
   const { flows } = correlator
   const { starts } = flows
-  const keyOf = ({ forward }: TcpWays) =>
-    finish(mix(mix(starts.taken(forward), starts.hash.get(forward)), starts.hash.get(forward ^ 1)))
-  const known = all.filter(
-    ({ flow, forward }) => flows.protocol[flow] === Protocol.Tcp && isKnown(correlator, forward),
-  )
+  const keyOf = (flow: FlowIndex) => {
+    const forward = flows.forwardOf(flow)
+    return finish(mix(mix(starts.taken(forward), starts.hash.get(forward)), starts.hash.get(forward ^ 1)))
+  }
+  const known: FlowIndex[] = []
+  for (const flow of all)
+    if (flows.protocol[flow] === Protocol.Tcp && isKnown(correlator, flows.forwardOf(flow))) known.push(flow)
   // Of a million connections most are like no other: these should cost a byte, and not a list.
   let size = 1024
   while (size < 4 * known.length) size *= 2
   const counts = new Uint8Array(size)
-  for (const ways of known) {
-    const at = keyOf(ways) % size
+  for (const flow of known) {
+    const at = keyOf(flow) % size
     if (counts[at]! < 2) counts[at]!++
   }
-  const groups = new Map<number, TcpWays[]>()
-  for (const ways of known) {
-    const key = keyOf(ways)
+  const groups = new Map<number, FlowIndex[]>()
+  for (const flow of known) {
+    const key = keyOf(flow)
     if (counts[key % size]! < 2) continue
     const group = groups.get(key)
-    if (group) group.push(ways)
-    else groups.set(key, [ways])
+    if (group) group.push(flow)
+    else groups.set(key, [flow])
   }
   return [...groups.values()].filter((group) => group.length > 1)
 }
