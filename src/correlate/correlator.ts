@@ -266,6 +266,9 @@ export class Correlator {
   finish(): void {
     this.#fragments.finish()
     while (this.window.size > 0) this.#tally.finishOldest()
+    // What is told of the flows takes memory, too.
+    this.window.release()
+    this.legs.forgetTuples()
   }
 
   /** It is this late, whether or not a record says so: journeys that have waited long enough leave the window. */

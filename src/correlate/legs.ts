@@ -197,6 +197,12 @@ export class LegTable {
     return usual === 0 ? Number.NaN : (usual - 1) * 1000
   }
 
+  /** Gives back the memory by which legs are found, where no packet will follow: from now on none is. */
+  forgetTuples(): void {
+    this.#slots = new Int32Array(256).fill(-1)
+    this.#mask = 255
+  }
+
   #hashOf(
     point: number,
     protocol: number,
