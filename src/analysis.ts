@@ -12,6 +12,8 @@ import { JourneyJournal } from './correlate/journal.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
 import { HoptraceError } from './errors.ts'
 import { Joining } from './joining.ts'
+import type { Receipts } from './receipts/model.ts'
+import { receiptComments, receiptsIn } from './receipts/receipts-text.ts'
 import type { JourneyReport } from './report/journey-lines.ts'
 import { journeyReports } from './report/journeys.ts'
 import { type FlowReport, type Report, type StreamedReport, withArray } from './report/model.ts'
@@ -42,6 +44,8 @@ export interface Analysis {
   readonly report: Report
   /** The same with flows that are read one after the other whenever they are gone through, for any number of them. */
   readonly streamed: StreamedReport
+  /** What the kernel counted while these captures ran, as far as the files hold it; in the order of the inputs. */
+  receipts: Receipts[]
   /** Inputs that were named and could not be read, one line each; the report is about the others. */
   failures: string[]
   /** All journeys in the order of their first sightings, once; empty unless asked for. */
@@ -71,9 +75,13 @@ export async function analyze(args: readonly string[], options: AnalysisOptions 
       tunnelPorts: options.tunnelPorts,
       onJourney: journal ? (journey) => journal.append(journey) : undefined,
     })
+    let receipts: Receipts[] = []
     try {
       await joinAll(records, joining, options.onProgress)
-      await writer?.finish()
+      receipts = records
+        .receiptComments()
+        .flatMap(({ source, comments }) => receiptsIn(comments, source, warnings))
+      await writer?.finish(receipts.flatMap(receiptComments))
     } finally {
       writer?.close()
     }
@@ -81,6 +89,7 @@ export async function analyze(args: readonly string[], options: AnalysisOptions 
     const streamed = joining.report(joined, {
       warnings: [...warnings, ...interfaceNames.warnings()],
       ...(options.diagnoses ? { diagnoses: options.diagnoses } : {}),
+      receipts,
       keepsFindings: options.keepsFindings === true,
     })
     let report: Report | null = null
@@ -90,6 +99,7 @@ export async function analyze(args: readonly string[], options: AnalysisOptions 
         report ??= withArray(streamed)
         return report
       },
+      receipts,
       failures: [...failures, ...records.failures].map((failure) => failure.message),
       *journeys() {
         try {

@@ -144,6 +144,7 @@ export class Joining {
         point: points[point]!.name,
         packets,
       })),
+      ...(receipts.length > 0 ? { receipts } : {}),
       ...(records.names.size > 0 ? { names: Object.fromEntries(records.names) } : {}),
       warnings: [
         ...warnings,

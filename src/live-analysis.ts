@@ -9,6 +9,8 @@ import { HoptraceError } from './errors.ts'
 import type { RecordWriter } from './joining.ts'
 import { LiveClocks } from './live-clocks.ts'
 import { Generation, type LiveView } from './live-generation.ts'
+import type { Receipts } from './receipts/model.ts'
+import { receiptComments } from './receipts/receipts-text.ts'
 import type { JourneyReport } from './report/journey-lines.ts'
 import { type FlowReport, type Report, withArray } from './report/model.ts'
 
@@ -53,6 +55,8 @@ export interface LiveOptions {
   maxFlows?: number
   /** UDP destination ports of tunnels; the usual ones unless given. */
   tunnelPorts?: ReadonlyMap<number, UdpTunnel> | undefined
+  /** Called once, after the last record: reads what the kernel counted meanwhile. */
+  readReceipts?: () => Promise<Receipts | null>
   /** Leave the times of programs and pipes as they come, though their hosts' clocks may differ from ours. */
   keepClocks?: boolean | undefined
 }
@@ -64,7 +68,7 @@ export interface LiveOptions {
 export async function analyzeLive(
   records: LiveRecords,
   options: LiveOptions = {},
-): Promise<{ report: Report; fileError: HoptraceError | null }> {
+): Promise<{ report: Report; receipts: Receipts | null; fileError: HoptraceError | null }> {
   const { listener, file } = options
   if (!options.keepClocks) records.compareClocks(new LiveClocks(options.tunnelPorts))
   const maxTold = listener?.journeys ? listener.maxJourneysAtOnce : 0
@@ -137,21 +141,31 @@ export async function analyzeLive(
     else if (records.done) break
     else await records.fill()
   }
+  const receipts = (await options.readReceipts?.()) ?? null
   generation.finish()
   // The file first: it waits for nobody.
-  if (file && fileError === null) await file.finish().catch(noteFileError)
+  if (file && fileError === null) await file.finish(commentsOf(receipts)).catch(noteFileError)
   await tell(true)
   if (telling !== null) await Promise.race([telling, setTimeout(LAST_TELL_MS)])
   await tell(true)
-  const report = withArray(generation.joining.report(generation.flows(), { warnings: generation.warnings() }))
-  return { report, fileError }
+  const report = withArray(
+    generation.joining.report(generation.flows(), {
+      warnings: generation.warnings(),
+      receipts: receipts === null ? [] : [receipts],
+    }),
+  )
+  return { report, receipts, fileError }
 }
 
 /** Only writes, until the records end. Joining is left for later; but for clocks, as in one file there is only one. */
 export async function recordLive(
   records: LiveRecords,
   file: RotatingFile,
-  { keepClocks, tunnelPorts }: Pick<LiveOptions, 'keepClocks' | 'tunnelPorts'> = {},
+  {
+    keepClocks,
+    tunnelPorts,
+    readReceipts,
+  }: Pick<LiveOptions, 'keepClocks' | 'tunnelPorts' | 'readReceipts'> = {},
 ): Promise<HoptraceError | null> {
   if (!keepClocks) records.compareClocks(new LiveClocks(tunnelPorts))
   try {
@@ -162,11 +176,15 @@ export async function recordLive(
       if (records.done) break
       await records.fill()
     }
-    await file.finish()
+    await file.finish(commentsOf((await readReceipts?.()) ?? null))
     return null
   } catch (error) {
     if (!(error instanceof HoptraceError)) throw error
     records.stop()
     return error
   }
+}
+
+function commentsOf(receipts: Receipts | null): string[] {
+  return receipts === null ? [] : receiptComments(receipts)
 }

@@ -138,6 +138,13 @@ export class MergedRecords {
     return limits.length === 0 ? 0 : Math.min(...limits)
   }
 
+  /** The comments with receipts of each file that has some, as far as files have been read. */
+  receiptComments(): { source: string; comments: readonly string[] }[] {
+    return this.lanes
+      .map(({ reader: { source, receiptComments } }) => ({ source, comments: receiptComments }))
+      .filter(({ comments }) => comments.length > 0)
+  }
+
   /** Frees every file; no record can be had afterwards. */
   async close(): Promise<void> {
     this.done = true

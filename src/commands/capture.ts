@@ -11,6 +11,8 @@ import { RotatingFile, type Rotation } from '../capture/live/rotating-file.ts'
 import type { UdpTunnel } from '../decode/udp-tunnels.ts'
 import { HoptraceError } from '../errors.ts'
 import { LivePoints } from '../live/live-points.ts'
+import { ReceiptsHelper } from '../live/receipts-helper.ts'
+import { isStream } from '../live/stream-points.ts'
 import { analyzeLive, type LiveListener, recordLive } from '../live-analysis.ts'
 import { type FlowFilter, selectFlows } from '../report/filter.ts'
 import { renderJsonChunks } from '../report/json.ts'
@@ -45,6 +47,7 @@ interface CaptureFlags extends ExpectationFlags {
   count?: number
   write?: string
   join: boolean
+  receipts: boolean
   rotate?: { bytes?: number; everyMs?: number }
   ringSize?: number
   json?: boolean
@@ -94,6 +97,7 @@ export function captureCommand(): Command {
     .option('--bpf <expr>', 'capture only frames that match as they are at each point (pcap-filter)')
     .option('-w, --write <file>', 'write all frames into one pcapng, a point an interface')
     .option('--no-join', 'with -w: only write, at the least cost; hoptrace analyze joins it later')
+    .option('--no-receipts', 'do not read what the kernel counts meanwhile: rules, conntrack, drops')
     .option('--rotate <size|time>', 'begin a new file at this size or age: 100MB, 10min', rotation)
     .option('--ring-size <files>', 'with --rotate: keep only the newest files', count)
     .option('--duration <time>', 'end after this time: 30s, 10min', timeSpan)
@@ -130,6 +134,8 @@ async function run(flags: CaptureFlags): Promise<void> {
   // What is cut without anybody having asked for it, as nobody will see it, is not worth a word.
   const records = new LiveRecords(flags.snaplen !== undefined || flags.write !== undefined)
   let watch: Watch | null = null
+  const receipts = wantsReceipts(flags) ? new ReceiptsHelper() : null
+  let receiptsBegun: Promise<void> | undefined
   const points = await LivePoints.open(
     {
       containers: flags.container ?? [],
@@ -149,7 +155,11 @@ async function run(flags: CaptureFlags): Promise<void> {
       if (watch) watch.message = line
       else complain(line)
     },
+    (task) => {
+      receiptsBegun = receipts?.begin(task)
+    },
   )
+  const readReceipts = async () => (await receipts?.end()) ?? null
   let file: RotatingFile | null = null
   try {
     const user = sudoUser()
@@ -161,6 +171,7 @@ async function run(flags: CaptureFlags): Promise<void> {
     }
     file = await openFile(flags, records, points)
     const verdicts = await Verdicts.open(flags, stdout)
+    await receiptsBegun
     await points.begin()
     letOthersGoFirst()
     records.onGap = () => file?.noteGaps()
@@ -176,9 +187,11 @@ async function run(flags: CaptureFlags): Promise<void> {
       const error = await recordLive(records, file, {
         keepClocks: flags.keepClocks,
         tunnelPorts: flags.decodeAs,
+        readReceipts,
       })
       points.close()
       reportFileError(error)
+      reportReceipts(receipts)
       complain(framesText(records))
       if (records.hasFailed) process.exitCode = 2
       return
@@ -190,6 +203,7 @@ async function run(flags: CaptureFlags): Promise<void> {
       file,
       listener,
       tunnelPorts: flags.decodeAs,
+      readReceipts,
       keepClocks: flags.keepClocks,
       activePoints: () => points.active(),
       // Lines are counted where they are told.
@@ -198,6 +212,7 @@ async function run(flags: CaptureFlags): Promise<void> {
     points.close()
     watch?.close()
     reportFileError(fileError)
+    reportReceipts(receipts)
     // What went wrong was said when it did.
     if (records.hasFailed) process.exitCode = 2
     const filtered = selectFlows(report, {
@@ -219,9 +234,16 @@ async function run(flags: CaptureFlags): Promise<void> {
   } finally {
     watch?.close()
     points.close()
+    receipts?.close()
     file?.close()
     records.close()
   }
+}
+
+/** Not for programs and FIFOs alone: their packets are another host's. */
+function wantsReceipts({ receipts, container, pid, netns, point = [] }: CaptureFlags): boolean {
+  if (!receipts || process.platform !== 'linux') return false
+  return Boolean(container ?? pid ?? netns) || point.some((text) => !isStream(text))
 }
 
 /** Names the run for whoever reads many of them. */
@@ -276,6 +298,11 @@ function reportFileError(error: HoptraceError | null): void {
   if (error === null) return
   complain(`${error.message}; the capture has ended, what was written before can be read`)
   process.exitCode = 2
+}
+
+function reportReceipts(receipts: ReceiptsHelper | null): void {
+  if (receipts?.hasFailed)
+    complain('what the kernel counted could not be read: the process for it has ended, or took too long')
 }
 
 /** What a run that only writes has to say at its end. */

@@ -1,7 +1,7 @@
 /** Columns: growable typed arrays, so that what must be kept of a packet costs bytes and not objects. */
 
 /** A typed array that serves as one. */
-export type Column = Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array
+export type Column = Uint8Array | Uint16Array | Uint32Array | Int32Array | Float32Array | Float64Array
 
 const PAGE_BITS = 10
 const PAGE_MASK = (1 << PAGE_BITS) - 1

@@ -18,6 +18,7 @@ import { Match, Matcher, sequenceLength } from './matcher.ts'
 import { NotJoined, reasonNotJoined } from './not-joined.ts'
 import { PatternTable } from './patterns.ts'
 import { type FinishedJourney, Tally } from './tally.ts'
+import { Twins } from './twins.ts'
 import { UdpSegments } from './udp-segments.ts'
 import { JourneyFlag, type JourneySlot, JourneyWindow } from './window.ts'
 
@@ -55,6 +56,7 @@ export class Correlator {
   readonly latency = new Latencies(this.legs)
   readonly flows = new FlowTable(this.legs, this.patterns, this.latency)
   readonly window = new JourneyWindow()
+  readonly twins = new Twins(this)
   readonly notJoined = new NotJoined()
   readonly icmpErrors: IcmpErrors
   /** DNS question names by direction, for display. */
@@ -141,7 +143,7 @@ export class Correlator {
     switch (matched) {
       case Match.Sighting: {
         const slot = this.#matcher.slot
-        this.legs.noteDelay(leg, timeNs - this.window.firstNs[slot]!)
+        this.twins.noteDelay(leg, timeNs - this.window.firstNs[slot]!)
         if (this.addresses.hasTwoFamilies && headers.ipVersion === 4) this.window.ipId[slot] = headers.ipId
         this.window.see(slot, point, leg, record.frame, timeNs, headers.ttl, length)
         if (headers.moreFragments || this.window.flags[slot]! & JourneyFlag.Recut)

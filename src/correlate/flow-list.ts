@@ -21,6 +21,7 @@ export class LazyFlows implements FlowList {
   readonly length: number
   readonly #read: () => Iterable<JoinedFlow>
   #kept: JoinedFlow[] | null = null
+  #change: (flow: JoinedFlow) => void = () => {}
 
   /** `read` goes through all of them, `length` in number. */
   constructor(length: number, read: () => Iterable<JoinedFlow>) {
@@ -29,8 +30,21 @@ export class LazyFlows implements FlowList {
   }
 
   *[Symbol.iterator](): Generator<JoinedFlow> {
-    if (this.length <= MAX_KEPT_FLOWS) this.#kept ??= [...this.#read()]
-    yield* this.#kept ?? this.#read()
+    if (this.length <= MAX_KEPT_FLOWS) this.#kept ??= [...this.#changed()]
+    yield* this.#kept ?? this.#changed()
+  }
+
+  /** From now on this is done to each flow that is read. */
+  amend(change: (flow: JoinedFlow) => void): void {
+    this.#change = change
+    for (const flow of this.#kept ?? []) change(flow)
+  }
+
+  *#changed(): Generator<JoinedFlow> {
+    for (const flow of this.#read()) {
+      this.#change(flow)
+      yield flow
+    }
   }
 
   toJSON(): JoinedFlow[] {
@@ -73,4 +87,10 @@ export class LazyFlows implements FlowList {
     for (const flow of this) sum = step(sum, flow)
     return sum
   }
+}
+
+/** Does this to each of the flows, whenever it is read. */
+export function amend(flows: FlowList, change: (flow: JoinedFlow) => void): void {
+  if (flows instanceof LazyFlows) flows.amend(change)
+  else for (const flow of flows) change(flow)
 }

@@ -1,5 +1,7 @@
 /** The joined flow: one conversation with every address as it was at every point; plain data for findings and reports. */
 
+import type { ConntrackEntry, RuleReceipt } from '../receipts/model.ts'
+
 /** An address and port as seen at one point; `port` is the ICMP echo id for ICMP, 0 where the protocol has none. */
 export interface Endpoint {
   ip: string
@@ -45,7 +47,17 @@ export interface Translation {
   between: [string, string]
   from: Endpoint
   to: Endpoint
+  /** The rule that made it, where the capture's receipts say so. */
+  rule?: RuleName
+  /** The entry of connection tracking that remembers it, likewise. */
+  conntrack?: ConntrackEntry
 }
+
+/** A netfilter rule, and how many packets it counted during the capture; see `RuleReceipt`. */
+export type RuleName = Pick<
+  RuleReceipt,
+  'backend' | 'family' | 'table' | 'chain' | 'number' | 'handle' | 'text'
+> & { namespace: string; packets: number }
 
 export interface Loss {
   direction: DirectionName

@@ -15,8 +15,6 @@ const MAX_PACKETS = 0xfffe
 /** Leads of TTLs are counted up to here. */
 const MAX_LEAD = 0x7fff
 const MANY_TTLS = 0x8000
-/** Delays are noted up to here: packets are not waited for so long. */
-const MAX_DELAY_US = 60_000
 
 /** Index of a leg in its `LegTable`. */
 export type LegIndex = number
@@ -68,8 +66,9 @@ export class LegTable {
   stale = new Uint8Array(64)
   /** Link header of the frame that began the leg, see `LinkHeaderTable`. */
   link: Uint16Array<ArrayBuffer> = new Uint16Array(64)
-  /** Usual delay behind the first sighting of a packet in µs, as a running mean, plus 1; 0 before the first. */
-  #usualDelay = new Uint16Array(64)
+  /** Usual delay behind the first sighting of a packet, in ns, NaN before the first; and its mean deviation. See `Twins`. */
+  usualDelayNs = new Float32Array(64)
+  delayDeviationNs = new Float32Array(64)
 
   #slots = new Int32Array(256).fill(-1)
   #mask = 255
@@ -118,6 +117,7 @@ export class LegTable {
     this.mirror[leg] = -1
     this.sibling[leg] = -1
     this.station[leg] = NO_STATION
+    this.usualDelayNs[leg] = Number.NaN
     const hash = this.#hashOf(point, protocol, source, destination, ports, variant)
     const slot = this.#slotOf(hash, point, protocol, source, destination, ports, variant)
     if (this.#slots[slot]! < 0) this.#used++
@@ -182,19 +182,6 @@ export class LegTable {
   /** Were there no more packets than these? So many fit into the leg's own counter. */
   hasAtMost(leg: LegIndex, packets: number): boolean {
     return this.#packets[leg]! <= packets
-  }
-
-  /** Notes how far a sighting on this leg was behind the first one of its packet. */
-  noteDelay(leg: LegIndex, delayNs: number): void {
-    const delayUs = Math.max(0, Math.min(MAX_DELAY_US, delayNs / 1000))
-    const usual = this.#usualDelay[leg]!
-    this.#usualDelay[leg] = usual === 0 ? delayUs + 1 : usual + (delayUs + 1 - usual) / 8
-  }
-
-  /** Usual delay behind the first sighting of a packet in ns, up to `MAX_DELAY_US`; NaN before the first. */
-  usualDelayNs(leg: LegIndex): number {
-    const usual = this.#usualDelay[leg]!
-    return usual === 0 ? Number.NaN : (usual - 1) * 1000
   }
 
   /** Gives back the memory by which legs are found, where no packet will follow: from now on none is. */
@@ -281,6 +268,7 @@ export class LegTable {
     this.stale = grown(this.stale, capacity)
     this.keepsIpId = grown(this.keepsIpId, capacity)
     this.link = grown(this.link, capacity)
-    this.#usualDelay = grown(this.#usualDelay, capacity)
+    this.usualDelayNs = grown(this.usualDelayNs, capacity)
+    this.delayDeviationNs = grown(this.delayDeviationNs, capacity)
   }
 }

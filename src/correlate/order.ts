@@ -3,6 +3,7 @@
 import type { PointIndex } from '../capture/record.ts'
 import type { Cables } from './cables.ts'
 import type { Correlator } from './correlator.ts'
+import { withoutFloods } from './floods.ts'
 import type { DirectionIndex } from './flows.ts'
 import type { LegIndex } from './legs.ts'
 
@@ -16,9 +17,10 @@ export function legsAlongTheWays(
   forward: DirectionIndex,
   cables: Cables,
 ): [LegIndex[], LegIndex[]] {
-  const { legs } = correlator
-  const there = delays(correlator, forward)
-  const back = delays(correlator, forward ^ 1)
+  const { legs, flows } = correlator
+  const [seenThere, seenBack] = [flows.wayOf(forward), flows.wayOf(forward ^ 1)]
+  const there = delays(correlator, withoutFloods(legs, seenThere, seenBack))
+  const back = delays(correlator, withoutFloods(legs, seenBack, seenThere))
   const forth = sorted(correlator, there, back)
   // What takes no time (one interface that is captured twice) stands as it does on the way there, turned around.
   const place = (leg: LegIndex) => forth.findIndex((other) => legs.point[other] === legs.point[leg])
@@ -83,8 +85,8 @@ function asTheOtherWay(
 }
 
 /** Median delay of each leg behind the first, in ns: the sum of the medians from one to the next. */
-function delays({ flows, latency }: Correlator, direction: DirectionIndex): Map<LegIndex, number> {
-  const way = flows.wayOf(direction)
+function delays({ flows, legs, latency }: Correlator, way: readonly LegIndex[]): Map<LegIndex, number> {
+  const direction = way.length > 0 ? flows.find(legs.direction[way[0]!]!) : -1
   const delay = new Map<LegIndex, number>()
   let sum = 0
   way.forEach((leg, i) => {

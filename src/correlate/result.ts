@@ -9,7 +9,7 @@ import { type FlowList, LazyFlows } from './flow-list.ts'
 import { FlowReader, type Ways } from './flow-reader.ts'
 import type { DirectionIndex, FlowIndex } from './flows.ts'
 import type { DirectionName, JoinedFlow, SpliceSummary, Station } from './joined-flow.ts'
-import { type LegIndex, NO_STATION } from './legs.ts'
+import type { LegIndex } from './legs.ts'
 import { LinkSurvey } from './links.ts'
 import { NextHops } from './next-hops.ts'
 import { asInTheRun, asStated, legsAlongTheWays, orderPoints, WayCounts } from './order.ts'
@@ -134,15 +134,18 @@ function isOneWay([there, back]: Ways['way']): boolean {
   return there.length === 0 || back.length === 0
 }
 
+/** Instead of a leg's place. */
+const NOT_ON_THE_WAY = 255
+
 /** The ways of all flows as they turned out: a byte for each leg. */
 class WayTable {
-  /** Place of a leg on its way, from 0. */
+  /** Place of a leg on its way, from 0; what is not on the way stands behind it. */
   readonly places: Uint8Array
   readonly #correlator: Correlator
 
   constructor(correlator: Correlator) {
     this.#correlator = correlator
-    this.places = new Uint8Array(correlator.legs.count)
+    this.places = new Uint8Array(correlator.legs.count).fill(NOT_ON_THE_WAY)
   }
 
   set(way: Ways['way']): void {
@@ -165,7 +168,7 @@ class WayTable {
     const { flows, legs } = this.#correlator
     const side: LegIndex[] = []
     for (let leg = flows.firstLeg[direction]!; leg >= 0; leg = legs.sibling[leg]!)
-      if (legs.station[leg] !== NO_STATION) side[this.places[leg]!] = leg
+      if (this.places[leg] !== NOT_ON_THE_WAY) side[this.places[leg]!] = leg
     return side
   }
 }

@@ -7,6 +7,7 @@ import { Protocol } from './identity.ts'
 import type { Latencies } from './latencies.ts'
 import { type LegIndex, type LegTable, NO_STATION } from './legs.ts'
 import { MAX_STATIONS, PatternFlag, type PatternTable, STATION_BITS } from './patterns.ts'
+import type { Twins } from './twins.ts'
 import { JourneyFlag, type JourneySlot, type JourneyWindow } from './window.ts'
 
 /** Sightings of one journey that are told; a capture can double a packet for ever. */
@@ -14,9 +15,6 @@ const MAX_SIGHTINGS = 1024
 /** Instead of the leg of a request. */
 const NO_REQUEST = -1
 const UNDECIDED = -2
-/** Equal packets that are looked at, and how close together they must be to be taken for each other, in ns. */
-const MAX_TWINS = 1024
-const TWIN_NS = 100e6
 
 /**
  * One journey that leaves the window: valid during the call. Sightings are sorted along the way.
@@ -68,6 +66,7 @@ export interface Tables {
   readonly flows: FlowTable
   readonly patterns: PatternTable
   readonly latency: Latencies
+  readonly twins: Twins
 }
 
 export class Tally {
@@ -86,12 +85,12 @@ export class Tally {
 
   /** Takes the oldest journey out of the window and counts it. */
   finishOldest(): void {
-    const { window, legs, flows, patterns } = this.#tables
+    const { window, legs, flows, patterns, twins } = this.#tables
     const slot = window.oldestSlot()
     const direction = flows.find(window.direction[slot]!)
     const n = this.#gather(slot, direction)
     const { leg, frame } = this.#journey
-    if (window.flags[slot]! & JourneyFlag.Twin) this.#compareTwins(slot, direction)
+    if (window.flags[slot]! & JourneyFlag.Twin) twins.compare(slot, direction)
     const journeyFlags = window.flags[slot]!
     const pattern = this.#patternOf(slot, direction, n, journeyFlags)
     patterns.add(pattern, window.lenBytes[slot]!, frame[n - 1]!)
@@ -207,36 +206,6 @@ export class Tally {
     if (patterns.next[row] === head && row !== head && patterns.packets[row] === 0)
       flows.patternHead[direction] = row
     return row
-  }
-
-  /**
-   * Equal packets that all came through are told apart by their order. Where one did not, nothing says which one it was:
-   * then all of them are ambiguous.
-   */
-  #compareTwins(slot: JourneySlot, direction: DirectionIndex): void {
-    const { window, flows } = this.#tables
-    let other = window.newest(window.keyLow[slot]!)
-    for (let step = 0; other >= 0 && step < MAX_TWINS; step++, other = window.older(other)) {
-      if (window.keyHigh[other] !== window.keyHigh[slot] || !(window.flags[other]! & JourneyFlag.Twin))
-        continue
-      if (flows.find(window.direction[other]!) !== direction) continue
-      // Later ones are another matter, and may still be underway.
-      if (window.firstNs[other]! - window.firstNs[slot]! > TWIN_NS) continue
-      if (window.pointsSeen[other] === window.pointsSeen[slot] && this.#areCoveredAlike(other, slot)) continue
-      window.flags[other]! |= JourneyFlag.Ambiguous
-      window.flags[slot]! |= JourneyFlag.Ambiguous
-    }
-  }
-
-  /** Where others saw them in other cuts: do these add up to as much of both? */
-  #areCoveredAlike(a: JourneySlot, b: JourneySlot): boolean {
-    const { window } = this.#tables
-    if (((window.flags[a]! | window.flags[b]!) & JourneyFlag.Recut) === 0) return true
-    const { firstSighting, nextSighting, coveredBytes } = window
-    let difference = 0
-    for (let s = firstSighting[a]!; s >= 0; s = nextSighting[s]!) difference += coveredBytes[s]!
-    for (let s = firstSighting[b]!; s >= 0; s = nextSighting[s]!) difference -= coveredBytes[s]!
-    return difference === 0
   }
 
   /** TCP: sent once, and acknowledged by the other side. */

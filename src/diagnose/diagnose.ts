@@ -2,7 +2,7 @@
 
 import type { CaptureDamage } from '../capture/reader.ts'
 import type { Point } from '../capture/record.ts'
-import { type FlowList, MAX_KEPT_FLOWS } from '../correlate/flow-list.ts'
+import { amend, type FlowList, MAX_KEPT_FLOWS } from '../correlate/flow-list.ts'
 import type { JoinedFlow } from '../correlate/joined-flow.ts'
 import type { Observations } from '../correlate/observations.ts'
 import type { Receipts } from '../receipts/model.ts'
@@ -13,6 +13,7 @@ import { flowFindings } from './flow-findings.ts'
 import { neighbourFindings } from './neighbour-findings.ts'
 import { ReceiptReader } from './receipt-reader.ts'
 import { fullTables, SlowHops, SynFloods } from './run-findings.ts'
+import { addReceipts } from './translation-receipts.ts'
 
 const RANK: Record<Severity, number> = { error: 0, warning: 1, info: 2 }
 
@@ -37,9 +38,11 @@ export interface Evidence {
   endNs: bigint
 }
 
+/** Adds to the flows' translations what the receipts know of them. */
 export function diagnose(evidence: Evidence): Finding[] {
   const { flows, points, observations, receipts } = evidence
   const reader = receipts.length > 0 ? new ReceiptReader(receipts) : null
+  if (reader) amend(flows, (flow) => addReceipts(flow, reader))
   const [synFloods, slowHops] = [new SynFloods(), new SlowHops()]
   for (const flow of flows) {
     synFloods.note(flow)

@@ -12,6 +12,7 @@ import type {
 } from '../correlate/joined-flow.ts'
 import type { Link } from '../correlate/link-counts.ts'
 import type { Finding } from '../diagnose/finding.ts'
+import type { Receipts } from '../receipts/model.ts'
 
 export type { Severity } from '../diagnose/finding.ts'
 /** As `Finding`, with any code that the contract may get. */
@@ -88,6 +89,8 @@ export interface Report<Flows extends FlowList = FlowReport[]> {
   flows: Flows
   findings: FindingReport[]
   notJoined: NotJoinedReport[]
+  /** What the kernels counted while the captures ran, one of each host and capture; see `receipts/model.ts`. */
+  receipts?: readonly Receipts[]
   /** Address → name of its container, network or host, as far as the capture tells. */
   names?: Record<string, string>
   /** In the order in which they were given; not there where none was. */

@@ -11,6 +11,7 @@ import { NameCollector } from './names-text.ts'
 import { paletteFor } from './palette.ts'
 import { renderPathLines } from './path-line.ts'
 import { formatCount, formatCounted, formatDurationNs, isNumeral } from './quantities.ts'
+import { renderReceipts } from './receipts-text.ts'
 import { RouteCollector } from './route.ts'
 import { DoubtCounts, renderUnjoined, renderWarnings } from './unjoined-text.ts'
 import { cutToWidth } from './width.ts'
@@ -68,6 +69,11 @@ export function renderText(report: StreamedReport, options: TextOptions): string
     ...section('Names', '', names.render(columns)),
     ...section('Flows', protocolCounts(protocols), table),
     ...section('Findings', renderFindingCounts(findings), renderFindings(findings, columns, palette)),
+    ...section(
+      'Receipts',
+      'what the kernel counted meanwhile',
+      renderReceipts(report.receipts ?? [], columns, palette),
+    ),
     ...section('Not joined', '', renderUnjoined(report, doubts, columns, palette)),
     ...section('Warnings', '', renderWarnings(warnings, columns, palette)),
     ...section(

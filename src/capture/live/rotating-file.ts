@@ -88,9 +88,9 @@ export class RotatingFile {
     }
   }
 
-  /** Completes the current file. */
-  async finish(): Promise<void> {
-    if (!this.#isBroken) await this.#writer.finish()
+  /** Completes the current file, with comments on the capture as a whole. */
+  async finish(comments: readonly string[] = []): Promise<void> {
+    if (!this.#isBroken) await this.#writer.finish(comments)
   }
 
   close(): void {
