@@ -20,7 +20,7 @@ export interface AnalysisOptions {
   /** Keep the journeys, for `Analysis.journeys`. They go to a temporary file where they are many. */
   journeys?: boolean
   /** UDP destination port → tunnel, instead of the usual ports: 4789 and 8472 vxlan, 6081 geneve, 2152 gtpu. */
-  tunnelPorts?: ReadonlyMap<number, UdpTunnel>
+  tunnelPorts?: ReadonlyMap<number, UdpTunnel> | undefined
   /** Leave all times as recorded, though files show that their clocks differ. */
   keepClocks?: boolean
   /** Write all records into this pcapng file, each with the number of its packet. */

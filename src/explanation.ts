@@ -1,36 +1,21 @@
 /** The explanation of a packet: joins the captures, then reads the records of one packet and its answer once more. */
 
-import { createWriteStream, fstatSync, mkdtempSync, rmSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { type AnalysisOptions, analyze } from './analysis.ts'
-import { descriptorOf, openRawSource } from './capture/byte-source.ts'
-import { type CaptureInput, resolveInputs } from './capture/inputs.ts'
-import { openCapture } from './capture/open-capture.ts'
-import { fileName } from './capture/points.ts'
-import { Epoch } from './capture/record.ts'
-import { withSeries } from './capture/series.ts'
-import { decodeFrame } from './decode/frame.ts'
-import { Headers } from './decode/headers.ts'
+import { KeptPipes } from './capture/kept-pipes.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
 import { HoptraceError } from './errors.ts'
 import type { Receipts } from './receipts/model.ts'
 import { explain, type SeenPacket } from './report/explain/explain.ts'
-import { type Frame, frameOf } from './report/explain/layers.ts'
 import type { Progress } from './report/explain/mapping.ts'
 import type { Explanation } from './report/explain/model.ts'
 import { type FlowFilter, selectFlows } from './report/filter.ts'
-import type { JourneyReport, SightingReport } from './report/journey-lines.ts'
+import type { JourneyReport } from './report/journey-lines.ts'
 import type { FlowReport, Report } from './report/model.ts'
+import { WantedFrames } from './wanted-frames.ts'
 
-/** Frames of one sighting that are read: super-packets are cut into 45, and nobody reads more than a few. */
-const MAX_FRAMES = 8
-/** Points of a way; hostile captures have more. */
-const MAX_SIGHTINGS = 64
-
-export interface ExplainOptions
-  extends Pick<AnalysisOptions, 'path' | 'tunnelPorts' | 'keepClocks' | 'onProgress'> {
+export interface ExplainOptions extends Pick<AnalysisOptions, 'path' | 'keepClocks' | 'onProgress'> {
+  /** As for `analyze`. */
+  tunnelPorts?: ReadonlyMap<number, UdpTunnel> | undefined
   /** Number of the flow; else the first one that has a packet and an answer, at the most points. */
   flow?: number
   /** Number of the packet in its flow, both directions counted; else its first request and the answer to that. */
@@ -49,9 +34,9 @@ export async function explainCaptures(
   args: readonly string[],
   options: ExplainOptions = {},
 ): Promise<{ explanation: Explanation; failures: string[] }> {
-  const spool = new Spool()
+  const pipes = new KeptPipes()
   try {
-    const inputs = await spool.keep(args)
+    const inputs = await pipes.keep(args)
     const analysis = await analyze(inputs, { ...options, journeys: true })
     const { report, failures } = analysis
     const flow = chosenFlow(report, options)
@@ -73,10 +58,11 @@ export async function explainCaptures(
       names: report.names ?? {},
       descriptions,
       receipts: options.receipts ?? [],
+      wantsAnswer: options.packet === undefined,
     })
     return { explanation, failures }
   } finally {
-    spool.remove()
+    pipes.remove()
   }
 }
 
@@ -210,147 +196,5 @@ function answering(error: JourneyReport, request: SeenPacket, wanted: WantedFram
         }
       }),
     },
-  }
-}
-
-/** The records that are wanted, by file and number; each is there once it was read. */
-class WantedFrames {
-  readonly #sourceOf: Map<string, string>
-  readonly #frames = new Map<string, Map<number, Frame | null>>()
-  /** Interface of a point: what the file says about it. */
-  readonly #pointsOf = new Map<string, Map<number, string>>()
-
-  constructor(report: Report) {
-    this.#sourceOf = new Map(report.points.map(({ name, source }) => [name, source]))
-  }
-
-  addSightings(sightings: readonly SightingReport[]): void {
-    for (const { point, frames } of sightings.slice(0, MAX_SIGHTINGS)) {
-      const source = this.#sourceOf.get(point) ?? ''
-      const wanted = this.#frames.get(source) ?? new Map<number, Frame | null>()
-      this.#frames.set(source, wanted)
-      const points = this.#pointsOf.get(source) ?? new Map<number, string>()
-      this.#pointsOf.set(source, points)
-      for (const frame of frames.slice(0, MAX_FRAMES)) {
-        wanted.set(frame, null)
-        points.set(frame, point)
-      }
-    }
-  }
-
-  framesOf({ sightings }: JourneyReport): { frames: Frame[][] } {
-    return {
-      frames: sightings
-        .slice(0, MAX_SIGHTINGS)
-        .map(({ point, frames }) =>
-          frames
-            .slice(0, MAX_FRAMES)
-            .flatMap((frame) => this.#frames.get(this.#sourceOf.get(point) ?? '')?.get(frame) ?? []),
-        ),
-    }
-  }
-
-  /** Reads them; resolves to what the files say about the interfaces of their points. */
-  async read(
-    args: readonly string[],
-    tunnelPorts: ReadonlyMap<number, UdpTunnel> | undefined,
-  ): Promise<Map<string, string>> {
-    const descriptions = new Map<string, string>()
-    const headers = new Headers()
-    if (tunnelPorts) headers.tunnelPorts = tunnelPorts
-    for (const input of withSeries((await resolveInputs(args)).inputs))
-      await this.#readFile(input, headers, descriptions)
-    return descriptions
-  }
-
-  async #readFile(
-    { path, source, parts }: CaptureInput,
-    headers: Headers,
-    descriptions: Map<string, string>,
-  ): Promise<void> {
-    const wanted = this.#frames.get(source)
-    if (!wanted) return
-    let left = wanted.size
-    const reader = await openCapture(path, source, { epoch: new Epoch(), names: new Map() }, undefined, parts)
-    try {
-      while (left > 0) {
-        if (!reader.advance()) {
-          if (reader.ended) return
-          await reader.fill()
-          continue
-        }
-        const { frame, bytes, start, end, linkType, originalLenBytes, interfaceIndex } = reader.record
-        if (wanted.get(frame) !== null) continue
-        decodeFrame(bytes, start, end, linkType, originalLenBytes, headers)
-        wanted.set(frame, frameOf(headers, linkType))
-        const description = reader.interfaces[interfaceIndex]?.description
-        if (description) descriptions.set(this.#pointsOf.get(source)!.get(frame)!, description)
-        left--
-      }
-    } finally {
-      await reader.close()
-    }
-  }
-}
-
-/** Keeps pipes in temporary files, as they can be read only once. */
-class Spool {
-  #folder: string | null = null
-
-  /** The inputs, those that are pipes replaced. */
-  async keep(args: readonly string[]): Promise<string[]> {
-    const kept: string[] = []
-    for (const arg of args) kept.push(isPipe(pathOf(arg)) ? await this.#copy(arg) : arg)
-    return kept
-  }
-
-  remove(): void {
-    if (this.#folder !== null) rmSync(this.#folder, { recursive: true, force: true })
-  }
-
-  async #copy(arg: string): Promise<string> {
-    const path = pathOf(arg)
-    const name = path === arg ? fileName(path) : arg.slice(0, arg.length - path.length - 1)
-    this.#folder ??= mkdtempSync(join(tmpdir(), 'hoptrace-'))
-    const copy = join(this.#folder, String(this.#copies++))
-    const source = await openRawSource(path)
-    try {
-      await pipeline(chunksOf(source), createWriteStream(copy, { mode: 0o600 }))
-    } finally {
-      await source.close()
-    }
-    return `${name}=${copy}`
-  }
-
-  #copies = 0
-}
-
-async function* chunksOf(source: {
-  read(into: Uint8Array, offset: number): Promise<number>
-}): AsyncGenerator<Uint8Array> {
-  for (;;) {
-    const chunk = new Uint8Array(1 << 16)
-    const count = await source.read(chunk, 0)
-    if (count === 0) return
-    yield chunk.subarray(0, count)
-  }
-}
-
-/** The path of `NAME=FILE`, where that is no file's name itself. */
-function pathOf(arg: string): string {
-  const equals = arg.indexOf('=')
-  if (equals <= 0 || arg.slice(0, equals).includes('/') || statSync(arg, { throwIfNoEntry: false }))
-    return arg
-  return arg.slice(equals + 1)
-}
-
-/** What is no file and no pipe, or is not there, is left to whoever opens it: it says what is wrong. */
-function isPipe(path: string): boolean {
-  try {
-    const fd = descriptorOf(path)
-    const stat = fd >= 0 ? fstatSync(fd) : statSync(path)
-    return stat.isFIFO() || stat.isSocket() || (fd >= 0 && stat.isFile())
-  } catch {
-    return false
   }
 }

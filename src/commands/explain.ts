@@ -96,7 +96,10 @@ async function run(inputs: string[], flags: ExplainFlags): Promise<void> {
 }
 
 function rendered(explanation: Explanation, flags: ExplainFlags, { columns, color }: Output): string {
-  if (flags.json) return `${harmlessJson(JSON.stringify(explanation, null, 2))}\n`
+  if (flags.json) {
+    const lines = JSON.stringify(explanation, null, 2).split('\n')
+    return `${lines.map(harmlessJson).join('\n')}\n`
+  }
   if (flags.markdown) return renderExplanationMarkdown(explanation)
   if (flags.mermaid) return renderExplanationMermaid(explanation)
   return renderExplanation(explanation, { columns, color, all: flags.all === true })

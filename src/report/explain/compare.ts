@@ -1,7 +1,7 @@
 /** Comparing: the layers of a frame with those of the station before, field by field; marks what is new and what changed. */
 
 import type { Envelope, Field, Frame, Layer } from './layers.ts'
-import type { ExplainedField, ExplainedLayer } from './model.ts'
+import type { ExplainedField, ExplainedLayer, ExplainedStation } from './model.ts'
 
 /** The innermost envelope: the packet that is followed. */
 export function innermost(frame: Frame): Envelope {
@@ -27,6 +27,17 @@ export function changedFields(layers: readonly ExplainedLayer[]): [ExplainedLaye
     layer.fields
       .filter(({ isChanged }) => isChanged)
       .map((field): [ExplainedLayer, ExplainedField] => [layer, field]),
+  )
+}
+
+/** Is every field of every header what it was at the station before? */
+export function isAsBefore({ layers }: ExplainedStation, before: ExplainedStation): boolean {
+  return (
+    layers.length === before.layers.length &&
+    layers.every(({ isNew, fields }, i) => {
+      const old = before.layers[i]!.fields
+      return !isNew && fields.length === old.length && fields.every(({ isChanged }) => !isChanged)
+    })
   )
 }
 

@@ -18,16 +18,15 @@ interface EndingOptions {
   flow: FlowReport
   /** Of this flow. */
   findings: readonly FindingReport[]
-  hasAnswer: boolean
-  /** Its answer was looked for. */
-  wantsAnswer: boolean
+  /** An answer was looked for, and there is none. */
+  lacksAnswer: boolean
 }
 
 /** The last sentences about a packet; `last` is where it was seen last. */
 export function endingOf(
   { journey, isError }: SeenPacket,
   last: Sight | undefined,
-  { flow, findings, hasAnswer, wantsAnswer }: EndingOptions,
+  { flow, findings, lacksAnswer }: EndingOptions,
 ): Step[] {
   if (!last) return []
   const { outcome, lostBetween, answeredBy } = journey
@@ -66,9 +65,8 @@ export function endingOf(
       actor: 'receiver',
       text: `A proxy (docker-proxy?) listens there: it ends this connection and opens another of its own, flow ${splice.flow}. That is no NAT: headers do not pass, only the bytes do.`,
     })
-  if (wantsAnswer && !hasAnswer) steps.push({ actor: 'lost', text: 'No answer to it was seen.' })
-  if (outcome === 'lost' || outcome === 'answered' || (wantsAnswer && !hasAnswer))
-    steps.push(...causes(findings))
+  if (lacksAnswer) steps.push({ actor: 'lost', text: 'No answer to it was seen.' })
+  if (outcome === 'lost' || outcome === 'answered' || lacksAnswer) steps.push(...causes(findings))
   return steps
 }
 

@@ -3,6 +3,7 @@
 import { icmpErrorName } from '../../decode/display.ts'
 import { TcpFlag } from '../../decode/headers.ts'
 import type { Receipts } from '../../receipts/model.ts'
+import { renderEndpoint } from '../endpoint.ts'
 import { harmless } from '../harmless.ts'
 import type { JourneyReport } from '../journey-lines.ts'
 import type { FindingReport, FlowReport } from '../model.ts'
@@ -10,11 +11,12 @@ import { pointName } from '../path-line.ts'
 import { isNumeral } from '../quantities.ts'
 import { comparedLayers, innermost } from './compare.ts'
 import { endingOf } from './ending.ts'
+import { firstSteps } from './first-steps.ts'
 import type { Frame } from './layers.ts'
 import { mappingsOf, type Progress } from './mapping.ts'
-import type { ExplainedPacket, ExplainedStation, Explanation } from './model.ts'
+import type { ExplainedPacket, ExplainedStation, Explanation, Step } from './model.ts'
 import { placeOf } from './places.ts'
-import { firstSteps, type Sight, type StepContext, stepsBetween } from './steps.ts'
+import { type Sight, type StepContext, stepsBetween } from './steps.ts'
 
 /** A packet that is to be explained: where it was seen, and its frames there. */
 export interface SeenPacket {
@@ -37,6 +39,8 @@ export interface ExplainInput {
   /** What files say about the interface of a point. */
   descriptions: ReadonlyMap<string, string>
   receipts: readonly Receipts[]
+  /** An answer was looked for. */
+  wantsAnswer: boolean
 }
 
 /** Explains the packets. What is foreign text in the input may be so in the model too: renderers make it harmless. */
@@ -54,7 +58,7 @@ export function explain(input: ExplainInput): Explanation {
       packets: flowPackets,
       names: Object.fromEntries(Object.entries(names).filter(([address]) => addresses.includes(address))),
     },
-    packets: packets.map((packet, i) => explainedPacket(packet, packets[i + 1], input, findings)),
+    packets: packets.map((packet) => explainedPacket(packet, input, findings)),
     mappings: mappingsOf(flow, progress, input.receipts),
     findings,
   }
@@ -62,8 +66,7 @@ export function explain(input: ExplainInput): Explanation {
 
 function explainedPacket(
   packet: SeenPacket,
-  next: SeenPacket | undefined,
-  { flow, descriptions, receipts, packets }: ExplainInput,
+  { flow, descriptions, receipts, packets, wantsAnswer }: ExplainInput,
   findings: readonly FindingReport[],
 ): ExplainedPacket {
   const { journey, isError, frames, number } = packet
@@ -107,6 +110,7 @@ function explainedPacket(
       dst: sighting.dst,
     }
   })
+  if (direction === 'forward' && !isError) stations[0]?.steps.push(...earlierSteps(flow, stations[0].point))
   return {
     number,
     direction,
@@ -117,10 +121,19 @@ function explainedPacket(
     ending: endingOf(packet, sights.at(-1), {
       flow,
       findings,
-      hasAnswer: next !== undefined || packets.length > 1,
-      wantsAnswer: packets[0] === packet && packets.length === 1 && number > 0,
+      lacksAnswer: wantsAnswer && packets.length === 1,
     }),
   }
+}
+
+/** What was done before the first point could see the packet, as only the replies show. */
+function earlierSteps({ translations, protocol }: FlowReport, point: string): Step[] {
+  return translations
+    .filter(({ between: [from, to] }) => from === point && to === point)
+    .map(({ kind, from, to }) => ({
+      actor: 'netfilter',
+      text: `Before this point could see it, ${kind.toUpperCase()} rewrote ${harmless(renderEndpoint(from, protocol))} → ${harmless(renderEndpoint(to, protocol))}${kind === 'dnat' ? ', at OUTPUT, where packets are rewritten that were made here' : ''}: only the replies show it, which are already translated back.${from.ip === '127.0.0.11' ? ' That is Docker’s own DNS: it listens on a port of its choice, and a rule inside the container’s namespace leads there.' : ''}`,
+    }))
 }
 
 function elapsedNs(fromNs: string, toNs: string): number | null {

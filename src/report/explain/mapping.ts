@@ -1,7 +1,7 @@
 /** The mapping: what connection tracking remembers of a flow, derived from how it looks on both sides of each kernel that has it. */
 
 import type { ConntrackEntry, Receipts, Tuple } from '../../receipts/model.ts'
-import { sameEndpoint } from '../endpoint.ts'
+import { renderEndpoint, sameEndpoint } from '../endpoint.ts'
 import { harmless } from '../harmless.ts'
 import type { FlowReport, Station } from '../model.ts'
 import type { Endpoint, Mapping } from './model.ts'
@@ -35,7 +35,7 @@ export function mappingsOf(flow: FlowReport, progress: Progress, receipts: reado
     return {
       between,
       entry: harmless(known ? entryOf(known) : entryLine(flow.protocol, original, turned(beyond), progress)),
-      text: meaning(original, beyond),
+      text: meaning(original, beyond, flow.protocol),
       knownFrom: known ? 'receipts' : 'frames',
     }
   })
@@ -72,7 +72,8 @@ function placesOf(flow: FlowReport): TrackingPlace[] {
   return places
 }
 
-function meaning(original: Side, beyond: Side): string {
+function meaning(original: Side, beyond: Side, protocol: string): string {
+  const text = (end: Endpoint) => harmless(renderEndpoint(end, protocol))
   if (isSame(original, beyond))
     return 'No translation: the reply tuple is just the original one turned round.'
   const parts = []
@@ -145,9 +146,4 @@ function turned({ src, dst }: Side): Side {
 
 function isSame(a: Side, b: Side): boolean {
   return sameEndpoint(a.src, b.src) && sameEndpoint(a.dst, b.dst)
-}
-
-function text({ ip, port }: Endpoint): string {
-  if (port === 0) return harmless(ip)
-  return harmless(ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`)
 }

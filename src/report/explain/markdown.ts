@@ -4,6 +4,7 @@ import { renderEnds } from '../endpoint.ts'
 import { harmless } from '../harmless.ts'
 import { arrow, pointName } from '../path-line.ts'
 import { formatDurationNs } from '../quantities.ts'
+import { isAsBefore } from './compare.ts'
 import type { ExplainedStation, Explanation, Step } from './model.ts'
 
 /** Renders the explanation; ends with a newline. */
@@ -16,8 +17,15 @@ export function renderExplanationMarkdown({ flow, packets, mappings }: Explanati
     const what = number > 0 ? `Packet ${number} of ${flow.packets}` : 'ICMP error'
     lines.push('', `## ${arrow(direction)} ${what}: ${plain(summary)}`, '', plain(purpose))
     stations.forEach((station, i) => {
-      if (i > 0) lines.push('', ...steps(station.steps))
-      lines.push('', ...stationLines(station, i))
+      const before = stations[i - 1]
+      if (before)
+        lines.push(
+          '',
+          `**${plain(pointName(before.point))} → ${plain(pointName(station.point))}**`,
+          '',
+          ...steps(station.steps),
+        )
+      lines.push('', ...stationLines(station, i, before))
       if (i === 0) lines.push('', ...steps(station.steps))
     })
     lines.push('', ...steps(ending))
@@ -33,18 +41,21 @@ export function renderExplanationMarkdown({ flow, packets, mappings }: Explanati
 }
 
 function stationLines(
-  { point, frames, where, afterNs, layers, moreFrames }: ExplainedStation,
+  station: ExplainedStation,
   index: number,
+  before: ExplainedStation | undefined,
 ): string[] {
+  const { point, frames, where, afterNs, layers, moreFrames } = station
   const time = afterNs === null || index === 0 ? '' : `, ${formatDurationNs(afterNs)} later`
   const lines = [
     `### ${index + 1}. ${plain(pointName(point))}`,
     '',
     `Frame ${frames.slice(0, 8).join(' ')}${time}; namespace: ${plain(where.namespace)}.`,
     '',
-    '| header | field | value | before | note |',
-    '|---|---|---|---|---|',
   ]
+  if (before && isAsBefore(station, before))
+    return [...lines, `Every field as at ${plain(pointName(before.point))}.`]
+  lines.push('| header | field | value | before | note |', '|---|---|---|---|---|')
   for (const { name, isNew, fields } of layers)
     fields.forEach((field, i) => {
       const value = plain(field.value)

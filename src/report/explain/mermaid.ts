@@ -29,7 +29,12 @@ export function renderExplanationMermaid(explanation: Explanation): string {
       const [from, to] = [ids.get(before.point), ids.get(station.point)]
       lines.push(`  ${from}->>${to}: ${plain(`${summary} TTL ${ttlOf(station)}`)}`)
       const changes = changesOf(station)
-      const over = from === to ? from : `${from},${to}`
+      const over =
+        from === to
+          ? from
+          : points.indexOf(before.point) < points.indexOf(station.point)
+            ? `${from},${to}`
+            : `${to},${from}`
       if (changes.length > 0) lines.push(`  Note over ${over}: ${note(changes)}`)
     })
     const last = ids.get(stations.at(-1)!.point)
@@ -58,13 +63,15 @@ function participants(packets: readonly ExplainedPacket[]): string[] {
 function changesOf({ layers, steps }: ExplainedPacket['stations'][number]): string[] {
   const actors = [...new Set(steps.map(({ actor }) => actor))].filter((actor) => CHANGES.includes(actor))
   if (actors.length === 0) return []
-  const fields = layers.flatMap(({ name, isNew, fields }) => [
-    ...(isNew ? [`${name} (new)`] : []),
-    ...fields
-      .filter(({ isChanged, before }) => isChanged && before !== undefined)
-      .filter(({ name: field }) => !/^(type|packet type|interface)$/.test(field))
-      .map(({ name: field, before, value }) => `${name} ${field}: ${before} → ${value}`),
-  ])
+  const fields = layers
+    .filter(({ name }) => !/Ethernet|cooked/.test(name))
+    .flatMap(({ name, isNew, fields }) => [
+      ...(isNew ? [`${name} (new)`] : []),
+      ...fields
+        .filter(({ isChanged, before }) => isChanged && before !== undefined)
+        .filter(({ name: field }) => !/^(type|packet type|interface)$/.test(field))
+        .map(({ name: field, before, value }) => `${name} ${field}: ${before} → ${value}`),
+    ])
   return [actors.join(', '), ...fields]
 }
 

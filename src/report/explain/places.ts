@@ -47,7 +47,7 @@ const DESCRIBED: readonly (readonly [RegExp, PlaceKind, string])[] = [
 const NAMED: readonly (readonly [RegExp, PlaceKind, string])[] = [
   [/veth/i, 'veth', 'the host'],
   [/^(docker0|docker_gwbridge|br-|br\d|bridge|cni|virbr|podman)/i, 'bridge', 'the host'],
-  [/^lo(\d|$|[:#])/, 'loopback', 'one computer or container, within itself'],
+  [/^lo(\d|$|[:#])/, 'loopback', 'a single one (loopback)'],
   [/vxlan|geneve|flannel|^gre|^tun/i, 'tunnel', 'the host'],
   [/uplink|^(en[ops]|wl|bond)/i, 'uplink', 'the host'],
   [/^(lan|wan|router|gateway|gw)\b/i, 'router', 'a router'],
@@ -69,7 +69,7 @@ export function placeOf(
   if (described) return place(kind, described.namespace, 'capture')
   if (kind === 'any') return place(kind, 'the one where “any” was captured', 'look')
   if (named) return place(kind, named.namespace, 'name')
-  if (look.isLoopback) return place('loopback', 'one computer or container, within itself', 'look')
+  if (look.isLoopback) return place('loopback', 'a single one (loopback)', 'look')
   if (look.isFirst) return place(kind, 'the sender’s, or next to it', 'look')
   if (look.isLast) return place(kind, 'the receiver’s, or next to it', 'look')
   return place(kind, 'one on the way', 'look')

@@ -1,6 +1,7 @@
 /** The quiz: what to ask about the next station before its header is shown, and which answers are right. */
 
 import { pointName } from '../path-line.ts'
+import { isAsBefore } from './compare.ts'
 import type { ExplainedField, ExplainedPacket, ExplainedStation, Explanation } from './model.ts'
 
 export interface Question {
@@ -15,9 +16,7 @@ export interface Question {
 /** The questions in front of a station. */
 export function questionsAbout(station: ExplainedStation, before: ExplainedStation): Question[] {
   const at = pointName(station.point)
-  const changes = station.layers.some(
-    ({ isNew, fields }) => isNew || fields.some(({ isChanged }) => isChanged),
-  )
+  const changes = !isAsBefore(station, before)
   if (!changes || station.layers.length !== before.layers.length)
     return [yesOrNo(`From ${pointName(before.point)} to ${at}: does any header change?`, changes)]
   const ip = ipLayer(station)

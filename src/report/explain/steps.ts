@@ -1,9 +1,10 @@
 /** Steps: what was done to a packet between two stations, one sentence each: who did it, why, and what it means for the reply. */
 
-import { renderEnds, sameEndpoint } from '../endpoint.ts'
+import { sameEndpoint } from '../endpoint.ts'
 import { formatCount } from '../quantities.ts'
 import { changedFields, comparedLayers, innermost } from './compare.ts'
-import { type Frame, hex } from './layers.ts'
+import { hex } from './fields.ts'
+import type { Frame } from './layers.ts'
 import type { DirectionName, Endpoint, Step } from './model.ts'
 import { natSteps } from './nat-steps.ts'
 import type { PlaceKind } from './places.ts'
@@ -74,7 +75,12 @@ export function stepsBetween(a: Sight, b: Sight, context: StepContext): Step[] {
   return steps
 }
 
-/** `3 routers`. */
+/** Is a packet at one of them several, or a part of one, at the other? */
+function isCutDifferently(a: Sight, b: Sight): boolean {
+  return a.frames !== b.frames || a.frame.payloadLenBytes !== b.frame.payloadLenBytes
+}
+
+/** `A router is`, `3 routers are`. */
 function routers(count: number): string {
   return count === 1 ? 'A router is' : `${count} routers are`
 }
@@ -181,7 +187,7 @@ function transportChecksumSteps(a: Sight, b: Sight): Step[] {
   const [before, after] = [innermost(a.frame), innermost(b.frame)]
   const from = before.transportChecksum
   const to = after.transportChecksum
-  if (from <= 0 || to <= 0 || from === to || a.frames !== b.frames) return []
+  if (from <= 0 || to <= 0 || from === to || isCutDifferently(a, b)) return []
   const isIcmp = b.frame.icmpType >= 0
   const covers = isIcmp
     ? 'The checksum of ICMP covers the identifier and what is quoted'
@@ -193,14 +199,14 @@ function transportChecksumSteps(a: Sight, b: Sight): Step[] {
 function offloadSteps(a: Sight, b: Sight, isTranslated: boolean): Step[] {
   const steps: Step[] = []
   const [before, after] = [innermost(a.frame), innermost(b.frame)]
-  if (a.frames !== b.frames)
+  if (isCutDifferently(a, b))
     steps.push({
       actor: 'offload',
       text: b.frame.isFragment
         ? `Here the packet is ${formatCount(b.frames)} fragments: it was larger than the next link takes. Only the first has the ports; the receiver puts them together.`
         : a.frame.isFragment
           ? 'Here the packet is whole again: conntrack puts fragments together before NAT, as only the first of them has the ports.'
-          : `Here the bytes come in ${formatCount(b.frames)} frame${b.frames === 1 ? '' : 's'}, before in ${formatCount(a.frames)}: offload (GSO, TSO, GRO) passes large super-packets through the kernel and cuts them to the link’s size, or joins them, as late as it can. The bytes are the same.`,
+          : `Here the bytes come in ${framesText(b)}, before in ${framesText(a)}: offload (GSO, TSO, GRO) takes large super-packets through the kernel, and cuts them to the link’s size, or joins them, as late as it can. The bytes are the same; lengths and checksums are those of the frame.`,
     })
   else if (before.isOffloaded && !after.isOffloaded && after.transportChecksum >= 0 && !isTranslated)
     steps.push({
@@ -210,9 +216,16 @@ function offloadSteps(a: Sight, b: Sight, isTranslated: boolean): Step[] {
   return steps
 }
 
+/** `one frame with 1,448 bytes`, `3 frames`. */
+function framesText({ frames, frame }: Sight): string {
+  return frames === 1
+    ? `one frame with ${formatCount(frame.payloadLenBytes)} bytes`
+    : `${formatCount(frames)} frames`
+}
+
 /** What neither routers nor NAT nor offload change. */
 function otherChanges(a: Sight, b: Sight): Step[] {
-  if (a.frames !== b.frames || a.frame.linkType !== b.frame.linkType) return []
+  if (isCutDifferently(a, b) || a.frame.linkType !== b.frame.linkType) return []
   const usual =
     /^(source|destination|source port|destination port|TTL|hop limit|checksum|identifier|type|packet type|interface|VNI|key|TEID)$/
   return changedFields(comparedLayers(b.frame, a.frame))
@@ -236,53 +249,6 @@ function otherChanges(a: Sight, b: Sight): Step[] {
         text: `${what} Neither bridges nor routers change that: a rule of the mangle table, offload or a proxy did.`,
       }
     })
-}
-
-/** How the packet was made, as the first station shows it. */
-export function firstSteps(
-  first: Sight,
-  later: readonly Sight[],
-  { protocol, isError }: StepContext,
-): Step[] {
-  const { frame } = first
-  const { ttl, ipVersion, macs, isOffloaded } = innermost(frame)
-  const name = ipVersion === 6 ? 'hop limit' : 'TTL'
-  const [src] = renderEnds(first.src, first.dst, isError ? '' : protocol)
-  const start = [64, 128, 255].find((usual) => usual >= ttl)!
-  const system = {
-    64: 'Linux',
-    128: 'Windows',
-    255: 'routers, and of Linux for ICMP errors of its own making',
-  }[start]
-  const isWhole = ttl === start && !(start === 255 && !isError)
-  const steps: Step[] = []
-  if (ttl <= 16 && ipVersion !== 0)
-    steps.push({
-      actor: 'sender',
-      text: `${src} sent it with ${name} ${ttl}, far below the usual 64: so few routers can it pass${ttl === 1 ? ': none' : ''}.`,
-    })
-  else if (isWhole)
-    steps.push({
-      actor: 'sender',
-      text: `${src} made it. ${name} ${ttl} is where ${system} begin${start === 255 ? '' : 's'}: no router has had it yet.`,
-    })
-  else if (ipVersion !== 0)
-    steps.push({
-      actor: 'sender',
-      text: `${src} made it. ${name} ${ttl} is ${start - ttl} below ${start}, where senders usually begin: ${start - ttl} router${start - ttl === 1 ? '' : 's'} had it before this point.`,
-    })
-  const isRouted = later.some((sight) => innermost(sight.frame).ttl !== ttl)
-  if (macs && isRouted)
-    steps.push({
-      actor: 'sender',
-      text: `The destination MAC, ${macs.dst}, is the next hop’s (asked for by ${ipVersion === 6 ? 'neighbor discovery' : 'ARP'}); the destination IP address is already the far end’s.`,
-    })
-  if (isOffloaded)
-    steps.push({
-      actor: 'offload',
-      text: 'The transport’s checksum is unfinished, and that is no damage: the kernel writes the pseudo-header’s sum and leaves the rest to the network card; on a virtual cable nobody ever needs it.',
-    })
-  return steps
 }
 
 function sameMacs(a: Sight, b: Sight): boolean {

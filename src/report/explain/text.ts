@@ -7,6 +7,7 @@ import { arrow, pointName } from '../path-line.ts'
 import { formatDurationNs } from '../quantities.ts'
 import { MIN_COLUMNS } from '../text.ts'
 import { displayWidth, padToWidth, wrapText } from '../width.ts'
+import { isAsBefore } from './compare.ts'
 import type {
   ExplainedField,
   ExplainedLayer,
@@ -108,8 +109,7 @@ export class ExplainScreen {
 
   fields(station: ExplainedStation, before: ExplainedStation | undefined): string[] {
     const { layers, moreFrames } = station
-    const isSame = layers.every(({ isNew, fields }) => !isNew && fields.every(({ isChanged }) => !isChanged))
-    if (before && isSame && !this.#all && sameNames(layers, before.layers))
+    if (before && !this.#all && isAsBefore(station, before))
       return this.#wrap(`    every field as at ${pointName(before.point)}`, '    ').map(this.palette.faint)
     return [
       ...layers.flatMap((layer) => this.#layer(layer)),
@@ -176,7 +176,8 @@ export class ExplainScreen {
           ? this.palette.info
           : this.palette.warning
     const head = `  │ ${actor === 'lost' ? '✗' : '·'} ${actor}`
-    const said = this.#told.has(text) ? `${text.replace(/[,:.;] .*$/s, '')} (as above).` : text
+    const short = `${text.replace(/[,:.;] .*$/s, '')} (as above).`
+    const said = this.#told.has(text) && short.length < text.length ? short : text
     this.#told.add(text)
     const lines = wrapText(`${head}: ${harmless(said, 1000)}`, this.columns, '  │   ')
     return lines.map((line, i) => (i === 0 ? paint(head) + line.slice(head.length) : line))
@@ -185,8 +186,4 @@ export class ExplainScreen {
   #wrap(text: string, indent: string): string[] {
     return wrapText(text, this.columns, indent)
   }
-}
-
-function sameNames(a: readonly ExplainedLayer[], b: readonly ExplainedLayer[]): boolean {
-  return a.length === b.length && a.every(({ name }, i) => name === b[i]!.name)
 }
