@@ -29,7 +29,7 @@ export class KeptPipes {
     const path = pathOf(arg)
     const name = path === arg ? fileName(path) : arg.slice(0, arg.length - path.length - 1)
     if (this.#folder === null) {
-      this.#folder = mkdtempSync(join(tmpdir(), 'hoptrace-'))
+      this.#folder = mkdtempSync(join(tmpdir(), 'hoptrace-kept-'))
       process.on('exit', this.#atExit)
     }
     const copy = join(this.#folder, String(this.#copies++))

@@ -20,7 +20,7 @@ export class ExplainedCapture {
       this.path = path
       return
     }
-    this.#folder = mkdtempSync(join(tmpdir(), 'hoptrace-'))
+    this.#folder = mkdtempSync(join(tmpdir(), 'hoptrace-kept-'))
     this.path = join(this.#folder, 'capture.pcapng')
     // A second Ctrl-C ends the program at once.
     process.on('exit', this.#atExit)

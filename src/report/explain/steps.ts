@@ -48,17 +48,20 @@ export function stepsBetween(a: Sight, b: Sight, context: StepContext): Step[] {
       actor: 'router',
       text: `The packet comes past ${b.point} a second time: it turned round (hairpin), as its destination is behind the interface that it came from.`,
     })
-  steps.push(...tunnelSteps(a, b))
+  const isEntering = b.frame.envelopes.length > a.frame.envelopes.length
+  if (!isEntering) steps.push(...tunnelSteps(a, b))
   if (hopsOutside > 0)
     steps.push({
       actor: 'router',
-      text: `${routers(hopsOutside)} between the ends of the tunnel: only the outer TTL falls (by ${hopsOutside}), the inner packet is payload to it.`,
+      text: `${routers(hopsOutside)} between the ends of the tunnel: only the outer header changes (TTL −${hopsOutside}, its checksum, the outer MAC addresses); the inner packet is payload to it.`,
     })
   // Destinations change before the routing decision, sources after it: so they are told.
   const [early, late] = natSteps(a, b, context, hops)
   steps.push(...early)
   if (hops !== 0) steps.push(...routerSteps(a, b, hops))
   steps.push(...late)
+  // A packet is routed and translated before it is put into a tunnel, and comes out of one before.
+  if (isEntering) steps.push(...tunnelSteps(a, b))
   if (isTranslated && hops === 0 && before.ipChecksum >= 0 && before.ipChecksum !== after.ipChecksum)
     steps.push({
       actor: 'netfilter',
@@ -140,7 +143,7 @@ function routerSteps(a: Sight, b: Sight, hops: number): Step[] {
   if (before.macs && after.macs && !sameMacs(a, b))
     steps.push({
       actor: 'router',
-      text: `MAC addresses reach no further than the next hop, so a router writes new ones: the source is now its own interface, ${after.macs.src}, the destination whoever is next, ${after.macs.dst} (by ARP${after.ipVersion === 6 ? ', in IPv6 by neighbor discovery' : ''}). For the reply it does the same the other way round.`,
+      text: `MAC addresses reach no further than the next hop, so a router writes new ones: the source is now its own interface, ${after.macs.src}, the destination whoever is next, ${after.macs.dst} (by ${after.ipVersion === 6 ? 'neighbor discovery' : 'ARP'}). For the reply it does the same the other way round.`,
     })
   return steps
 }
