@@ -1,8 +1,9 @@
 /** `hoptrace explain` as a user runs it: usage, pipes, the quiz, JSON. */
 
-import { readdirSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { describe, expect, test } from 'vitest'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { shippedBytes, temporaryFolder } from '../capture/reading.ts'
 import { expectHarmless, expectRefused, hoptrace, quote, shell } from './program.ts'
 
@@ -48,18 +49,18 @@ test('--json is one document of its schema, and its text is harmless', async () 
 })
 
 test('a pipe is explained as its file, and leaves nothing behind', async () => {
-  const before = readdirSync(tmpdir()).filter((name) => name.startsWith('hoptrace-kept-'))
+  const TMPDIR = mkdtempSync(join(tmpdir(), 'hoptrace-test-'))
+  onTestFinished(() => rmSync(TMPDIR, { recursive: true }))
   const file = `container=captures/outbound-masquerade/container.pcap.gz`
   const [fromFile, fromPipe, fromFifo] = await Promise.all([
     hoptrace('explain', file),
-    shell('zcat captures/outbound-masquerade/container.pcap.gz | hoptrace explain container=-'),
-    shell('hoptrace explain container=<(cat captures/outbound-masquerade/container.pcap.gz)'),
+    shell('zcat captures/outbound-masquerade/container.pcap.gz | hoptrace explain container=-', { TMPDIR }),
+    shell('hoptrace explain container=<(cat captures/outbound-masquerade/container.pcap.gz)', { TMPDIR }),
   ])
   expect(fromFile.stdout).toContain('1 container')
   expect(fromPipe).toEqual(fromFile)
   expect(fromFifo).toEqual(fromFile)
-  const after = readdirSync(tmpdir()).filter((name) => name.startsWith('hoptrace-kept-'))
-  expect(after).toEqual(before)
+  expect(readdirSync(TMPDIR)).toEqual([])
 })
 
 test('a reader that has seen enough', async () => {
