@@ -9,7 +9,7 @@ import { explain, type SeenPacket } from './report/explain/explain.ts'
 import type { Progress } from './report/explain/mapping.ts'
 import type { Explanation } from './report/explain/model.ts'
 import { type FlowFilter, selectFlows } from './report/filter.ts'
-import type { JourneyReport } from './report/journey-lines.ts'
+import type { JourneyReport, SightingReport } from './report/journey-lines.ts'
 import type { FlowReport, Report } from './report/model.ts'
 import { WantedFrames } from './wanted-frames.ts'
 
@@ -49,14 +49,16 @@ export async function explainCaptures(
     const packets = chosen.packets.map(
       (packet): SeenPacket => ({ ...packet, ...wanted.framesOf(packet.journey) }),
     )
+    const answer = error && answering(error, packets.at(-1)!, wanted)
     const explanation = explain({
       flow,
       flowPackets: chosen.total,
-      packets: error ? [...packets, answering(error, packets[0]!, wanted)] : packets,
+      packets: answer ? [...packets, answer] : packets,
       progress: chosen.progress,
       findings: report.findings,
       names: report.names ?? {},
       descriptions,
+      // Where analyze() reads receipts from files, theirs come in here.
       receipts: options.receipts ?? [],
       wantsAnswer: options.packet === undefined,
     })
@@ -170,31 +172,31 @@ function errorAnswer(
   }
 }
 
-/** Of the errors at each point the one that quotes the packet, with the addresses that its frame has. */
-function answering(error: JourneyReport, request: SeenPacket, wanted: WantedFrames): SeenPacket {
-  const { frames } = wanted.framesOf(error)
+/**
+ * Of the errors at each point the one that quotes the packet, with the addresses that its frame has; null where none of those
+ * that are known does.
+ */
+function answering(error: JourneyReport, request: SeenPacket, wanted: WantedFrames): SeenPacket | null {
   const ids = new Set(request.frames.flat().map(({ ipId }) => ipId))
-  const found = frames.map((some) =>
-    Math.max(
-      0,
-      some.findIndex(({ ipId }) => ids.has(ipId)),
-    ),
-  )
+  const { frames } = wanted.framesOf(error)
+  const found = frames.flatMap((some, i) => {
+    const place = some.findIndex(({ ipId }) => ids.has(ipId))
+    const frame = some[place]
+    if (!frame) return []
+    const { src, dst } = frame.envelopes.at(-1)!
+    const sighting: SightingReport = {
+      ...error.sightings[i]!,
+      frames: [error.sightings[i]!.frames[place]!],
+      src: { ip: src, port: 0 },
+      dst: { ip: dst, port: 0 },
+    }
+    return [{ frame, sighting }]
+  })
+  if (found.length === 0) return null
   return {
     number: 0,
     isError: true,
-    frames: frames.map((some, i) => some.slice(found[i]!, found[i]! + 1)),
-    journey: {
-      ...error,
-      sightings: error.sightings.slice(0, frames.length).map((sighting, i) => {
-        const packet = frames[i]?.[found[i]!]?.envelopes.at(-1)
-        return {
-          ...sighting,
-          frames: sighting.frames.slice(found[i]!, found[i]! + 1),
-          src: { ip: packet?.src ?? '', port: 0 },
-          dst: { ip: packet?.dst ?? '', port: 0 },
-        }
-      }),
-    },
+    frames: found.map(({ frame }) => [frame]),
+    journey: { ...error, sightings: found.map(({ sighting }) => sighting) },
   }
 }

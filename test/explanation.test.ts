@@ -476,6 +476,39 @@ describe('what happened', () => {
     expect(mappings[0]!.entry).toContain('dst=127.0.0.11 sport=45592 dport=53')
   })
 
+  test('a hairpin: the bridge sees it twice, on its way in and back', async () => {
+    const input = join(folder, 'hairpin')
+    const trace = new TraceBuilder({
+      seed: 3,
+      points: ['client', 'bridge', 'server'],
+      hopDelayNs: [9000, 9000],
+    })
+    const web = trace.tcp({
+      client: { ip: '172.17.0.3', port: 40_000 },
+      server: { ip: '192.168.78.100', port: 8080 },
+      path: ['client', 'bridge', 'bridge', 'server'],
+      routed: [1],
+      nat: [
+        { kind: 'dnat', between: 1, to: { ip: '172.17.0.2', port: 80 } },
+        { kind: 'snat', between: 1, to: { ip: '172.17.0.1', port: 40_000 } },
+      ],
+    })
+    web.open()
+    web.send('client', 50)
+    trace.write(input)
+    const { explanation } = await explainCaptures([input])
+    const [syn, answer] = explanation.packets
+    expect(syn!.stations.map(({ point }) => point)).toEqual(['client', 'bridge', 'bridge', 'server'])
+    expect(actors([syn!.stations[2]!.steps])).toEqual([
+      ['router', 'netfilter', 'router', 'router', 'netfilter', 'netfilter'],
+    ])
+    expect(syn!.stations[2]!.steps[0]!.text).toContain('hairpin')
+    expect(answer!.stations[2]!.steps.map(({ actor }) => actor)).toContain('conntrack')
+    expect(explanation.mappings.map(({ entry }) => entry)).toEqual([
+      'tcp      6 SYN_RECV src=172.17.0.3 dst=192.168.78.100 sport=40000 dport=8080 src=172.17.0.2 dst=172.17.0.1 sport=80 dport=40000',
+    ])
+  })
+
   test('fragments: each further piece is told', async () => {
     const { cut, whole } = datagram()
     const files = ['veth', 'uplink'].map((name) => join(folder, `${name}.pcap`))

@@ -5,6 +5,9 @@ import { innermost } from './compare.ts'
 import type { Step } from './model.ts'
 import type { Sight, StepContext } from './steps.ts'
 
+/** What only traceroute and the like use; and link-local protocols. */
+const SMALL_TTL = 16
+
 /** How the packet was made, as the first station shows it. */
 export function firstSteps(
   first: Sight,
@@ -16,27 +19,22 @@ export function firstSteps(
   const name = ipVersion === 6 ? 'hop limit' : 'TTL'
   const [src] = renderEnds(first.src, first.dst, isError ? '' : protocol)
   const start = [64, 128, 255].find((usual) => usual >= ttl)!
-  const system = {
-    64: 'Linux',
-    128: 'Windows',
-    255: 'routers, and of Linux for ICMP errors of its own making',
-  }[start]
-  const isWhole = ttl === start && !(start === 255 && !isError)
+  const system = { 64: 'Linux begins', 128: 'Windows begins', 255: 'many routers begin' }[start]
   const steps: Step[] = []
-  if (ttl <= 16 && ipVersion !== 0)
+  if (ttl <= SMALL_TTL && ipVersion !== 0)
     steps.push({
       actor: 'sender',
-      text: `${src} sent it with ${name} ${ttl}, far below the usual 64: so few routers can it pass${ttl === 1 ? ': none' : ''}.`,
+      text: `${src} sent it with ${name} ${ttl}, far below the usual 64: ${ttl <= 1 ? 'the first router has to drop it' : `no more than ${counted(ttl - 1)} can pass it on`}.`,
     })
-  else if (isWhole)
+  else if (ttl === start)
     steps.push({
       actor: 'sender',
-      text: `${src} made it. ${name} ${ttl} is where ${system} begin${start === 255 ? '' : 's'}: no router has had it yet.`,
+      text: `${src} made it. ${name} ${ttl} is where ${system}: no router has had it yet.`,
     })
   else if (ipVersion !== 0)
     steps.push({
       actor: 'sender',
-      text: `${src} made it. ${name} ${ttl} is ${start - ttl} below ${start}, where senders usually begin: ${start - ttl} router${start - ttl === 1 ? '' : 's'} had it before this point.`,
+      text: `${src} made it. ${name} ${ttl} is ${start - ttl} below ${start}, where senders usually begin: ${counted(start - ttl)} had it before this point.`,
     })
   if (macs && /^[0:]+$/.test(macs.src + macs.dst))
     steps.push({
@@ -55,4 +53,8 @@ export function firstSteps(
       text: 'The transport’s checksum is unfinished, and that is no damage: the kernel writes the pseudo-header’s sum and leaves the rest to the network card; on a virtual cable nobody ever needs it.',
     })
   return steps
+}
+
+function counted(routers: number): string {
+  return routers === 1 ? '1 router' : `${routers} routers`
 }

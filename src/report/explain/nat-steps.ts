@@ -39,7 +39,7 @@ export function natSteps(
       direction === 'forward'
         ? {
             actor: 'netfilter',
-            text: `SNAT (as MASQUERADE it takes the address of the interface that it leaves by) rewrites the source, ${source}, at POSTROUTING: after the routing decision, as only then that interface is known. ${portText(a, b, protocol)}${PRIVATE.test(a.src.ip) ? `Nobody out there has a route to ${harmless(a.src.ip)}: the` : 'The'} reply will be sent to ${show(b.src)}, and translated back.`,
+            text: `SNAT (as MASQUERADE it takes the address of the interface that it leaves by) rewrites the source, ${source}, at POSTROUTING: after the routing decision, as only then that interface is known. ${portText(a, b, protocol)}${PRIVATE.test(a.src.ip) && !PRIVATE.test(b.dst.ip) ? `Nobody out there has a route to ${harmless(a.src.ip)}: the` : 'The'} reply will be sent to ${show(b.src)}, and translated back.`,
           }
         : {
             actor: 'conntrack',
