@@ -35,7 +35,7 @@ export function endingOf(
     const [from, to] = lostBetween ?? [last.point, 'the next point']
     steps.push({
       actor: 'lost',
-      text: `It was seen at ${pointName(from)} and never at ${pointName(to)}: it died in between. A packet that is dropped before POSTROUTING leaves nothing in conntrack: only what gets through is remembered.`,
+      text: `It was seen at ${pointName(from)} and never at ${pointName(to)}: it died in between.${flow.state === 'syn-only' ? ' A connection whose first packet is dropped before POSTROUTING leaves nothing in conntrack: only what gets through is remembered.' : ''}`,
     })
   } else if (outcome === 'answered') {
     const { ttl, ipVersion } = innermost(last.frame)
