@@ -1,8 +1,10 @@
 /** The analysis: the whole way of the data in one place, from captures to the report. */
 
 import { resolveInputs } from './capture/inputs.ts'
+import { InterfaceNames } from './capture/interface-names.ts'
 import { JoinedWriter } from './capture/joined-writer.ts'
 import { MergedRecords } from './capture/merge.ts'
+import { openPipeHeads } from './capture/pipe-heads.ts'
 import { Epoch, type PointIndex } from './capture/record.ts'
 import { withSeries } from './capture/series.ts'
 import { surveyClocks } from './clock-survey.ts'
@@ -10,6 +12,8 @@ import { JourneyJournal } from './correlate/journal.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
 import { HoptraceError } from './errors.ts'
 import { Joining } from './joining.ts'
+import type { Receipts } from './receipts/model.ts'
+import { receiptComments, receiptsIn } from './receipts/receipts-text.ts'
 import type { JourneyReport } from './report/journey-lines.ts'
 import { journeyReports } from './report/journeys.ts'
 import type { Report } from './report/model.ts'
@@ -21,6 +25,8 @@ export interface AnalysisOptions {
   journeys?: boolean
   /** UDP destination port → tunnel, instead of the usual ports: 4789 and 8472 vxlan, 6081 geneve, 2152 gtpu. */
   tunnelPorts?: ReadonlyMap<number, UdpTunnel> | undefined
+  /** Names of interfaces that a file only numbers (LINUX_SLL2), by index, or by `FILE:INDEX` where files differ. */
+  interfaceNames?: ReadonlyMap<string, string>
   /** Leave all times as recorded, though files show that their clocks differ. */
   keepClocks?: boolean
   /** Write all records into this pcapng file, each with the number of its packet. */
@@ -31,6 +37,8 @@ export interface AnalysisOptions {
 
 export interface Analysis {
   report: Report
+  /** What the kernel counted while these captures ran, as far as the files hold it; in the order of the inputs. */
+  receipts: Receipts[]
   /** Inputs that were named and could not be read, one line each; the report is about the others. */
   failures: string[]
   /** All journeys in the order of their first sightings, once; empty unless asked for. */
@@ -43,10 +51,13 @@ export interface Analysis {
  */
 export async function analyze(args: readonly string[], options: AnalysisOptions = {}): Promise<Analysis> {
   const { inputs: files, warnings, failures } = await resolveInputs(args)
-  const inputs = withSeries(files)
+  const captures = withSeries(files)
   const epoch = new Epoch()
-  const clocks = options.keepClocks ? [] : await surveyClocks(inputs, epoch, options.tunnelPorts)
-  const records = await MergedRecords.open(inputs, { epoch, clocks })
+  const comparesClocks = !options.keepClocks && captures.length > 1
+  const inputs = comparesClocks ? await openPipeHeads(captures) : captures
+  const clocks = comparesClocks ? await surveyClocks(inputs, epoch, options.tunnelPorts) : []
+  const interfaceNames = new InterfaceNames(options.interfaceNames)
+  const records = await MergedRecords.open(inputs, { epoch, clocks, interfaceNames })
   try {
     const statedPath = pointsOf(options.path ?? [], records)
     const journal = options.journeys ? new JourneyJournal() : null
@@ -57,16 +68,21 @@ export async function analyze(args: readonly string[], options: AnalysisOptions 
       tunnelPorts: options.tunnelPorts,
       onJourney: journal ? (journey) => journal.append(journey) : undefined,
     })
+    let receipts: Receipts[] = []
     try {
       await joinAll(records, joining, options.onProgress)
-      await writer?.finish()
+      receipts = records
+        .receiptComments()
+        .flatMap(({ source, comments }) => receiptsIn(comments, source, warnings))
+      await writer?.finish(receipts.flatMap(receiptComments))
     } finally {
       writer?.close()
     }
     const joined = joining.flows(statedPath())
-    const report = joining.report(joined, warnings)
+    const report = joining.report(joined, [...warnings, ...interfaceNames.warnings()], receipts)
     return {
       report,
+      receipts,
       failures: [...failures, ...records.failures].map((failure) => failure.message),
       *journeys() {
         try {

@@ -1,19 +1,14 @@
 /** The clock survey: a look into all files before they are joined, for clocks that are apart; the files' clock errors come out. */
 
-import { statSync } from 'node:fs'
-import { descriptorOf } from './capture/byte-source.ts'
 import type { ClockError } from './capture/clock.ts'
 import type { CaptureInput } from './capture/inputs.ts'
-import { openCapture } from './capture/open-capture.ts'
-import type { RecordReader } from './capture/reader.ts'
-import type { CaptureRecord, Epoch } from './capture/record.ts'
+import { CHUNK_BYTES, openCapture } from './capture/open-capture.ts'
+import { isRereadable } from './capture/pipe-heads.ts'
+import type { Epoch } from './capture/record.ts'
+import { ClockWitness } from './clock-witness.ts'
 import { clockErrors } from './correlate/clock-groups.ts'
 import { ClockSampler } from './correlate/clock-samples.ts'
 import { type ClockDifference, compareClocks } from './correlate/clocks.ts'
-import { Identity } from './correlate/identity.ts'
-import { reasonNotJoined } from './correlate/not-joined.ts'
-import { decodeFrame } from './decode/frame.ts'
-import { Headers } from './decode/headers.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
 
 /** Records of each file that the first look takes, and the second one where files turn out to have nothing in common. */
@@ -27,11 +22,9 @@ const TOTAL_SAMPLES = 1 << 17
 const MIN_SAMPLES = 1 << 6
 /** Sightings that are kept at once. */
 const MAX_SIGHTINGS = 400_000
-/** Selection of packets and estimates are the same in each run. */
-const SEED = 0x7c10c5
 
 /**
- * Compares the clocks of the files among `inputs`; pipes can be read only once and keep theirs. Resolves to the error of
+ * Compares the clocks of `inputs`: of pipes, as far as their heads are there (`openPipeHeads`). Resolves to the error of
  * each input's clock, or null: all of them where nothing shows a difference. Sets the epoch, if it is not set yet. Files that can't be
  * read are left out.
  */
@@ -40,10 +33,11 @@ export async function surveyClocks(
   epoch: Epoch,
   tunnelPorts?: ReadonlyMap<number, UdpTunnel>,
 ): Promise<(ClockError | null)[]> {
-  const files = inputs.filter(isRereadable)
+  const files = inputs.filter((input) => input.opened !== undefined || isRereadable(input))
   if (files.length < 2) return []
   const survey = new Survey(files, epoch, tunnelPorts)
-  const differ = () => differences.some(({ differs }) => differs)
+  // Clocks that begin alike and drift apart contradict themselves where a series is seen at both of its ends.
+  const differ = () => differences.some(({ differs, basis }) => differs || basis === 'uneven')
   const areAllLinked = () => areLinked(files.length, differences)
   let differences = await survey.look(FIRST_LOOK_RECORDS, GLANCE_SAMPLES)
   if (!differ() && !areAllLinked() && survey.hasMore)
@@ -56,21 +50,12 @@ export async function surveyClocks(
   return inputs.map((input) => errors[files.indexOf(input)] ?? null)
 }
 
-function isRereadable({ path }: CaptureInput): boolean {
-  try {
-    return descriptorOf(path) < 0 && statSync(path).isFile()
-  } catch {
-    return false
-  }
-}
-
 class Survey {
   /** The last look did not reach the end of every file. */
   hasMore = false
   readonly #files: readonly CaptureInput[]
   readonly #epoch: Epoch
-  readonly #headers = new Headers()
-  readonly #identity = new Identity(SEED)
+  readonly #witness: ClockWitness
 
   constructor(
     files: readonly CaptureInput[],
@@ -79,17 +64,18 @@ class Survey {
   ) {
     this.#files = files
     this.#epoch = epoch
-    if (tunnelPorts) this.#headers.tunnelPorts = tunnelPorts
+    this.#witness = new ClockWitness(tunnelPorts)
   }
 
   /** Reads so many records of each file, and compares the clocks of every two files that have packets in common. */
   async look(maxRecords: number, maxSamples: number): Promise<ClockDifference[]> {
-    const { bodyBytes } = this.#identity
+    const { bodyBytes } = this.#witness
     const sampler = new ClockSampler(MAX_SIGHTINGS)
     this.hasMore = false
-    for (const [number, file] of this.#files.entries()) await this.#read(number, file, maxRecords, sampler)
+    for (const [number, file] of this.#files.entries())
+      for (const part of partsToRead(file, maxRecords)) await this.#read(number, part, maxRecords, sampler)
     // A file keeps less of its packets than those before it: only without payload do all packets compare.
-    if (this.#identity.bodyBytes !== bodyBytes) return this.look(maxRecords, maxSamples)
+    if (this.#witness.bodyBytes !== bodyBytes) return this.look(maxRecords, maxSamples)
     const pairs = (this.#files.length * (this.#files.length - 1)) / 2
     const share = Math.max(MIN_SAMPLES, Math.min(maxSamples, Math.floor(TOTAL_SAMPLES / pairs)))
     return sampler.samples(share).flatMap((samples) => compareClocks(samples) ?? [])
@@ -97,12 +83,14 @@ class Survey {
 
   async #read(
     number: number,
-    { path, source }: CaptureInput,
+    { path, source, parts, opened }: CaptureInput,
     maxRecords: number,
     sampler: ClockSampler,
   ): Promise<void> {
     // The merge will say what is wrong with it.
-    const reader = await openCapture(path, source, { epoch: this.#epoch, names: new Map() }).catch(() => null)
+    const run = { epoch: this.#epoch, names: new Map() }
+    const bytes = { parts, opened: opened?.preview() }
+    const reader = await openCapture(path, source, run, CHUNK_BYTES, bytes).catch(() => null)
     if (reader === null) return
     try {
       for (let count = 0; ; count++) {
@@ -114,33 +102,20 @@ class Survey {
           this.hasMore = true
           return
         }
-        this.#take(number, reader, reader.record, sampler)
+        const { record, interfaces } = reader
+        this.#witness.take(sampler, number, 0, record, interfaces[record.interfaceIndex]!.snapLenBytes)
       }
     } finally {
       await reader.close()
     }
   }
-
-  #take(file: number, { interfaces }: RecordReader, record: CaptureRecord, sampler: ClockSampler): void {
-    const frame = this.#headers
-    const identity = this.#identity
-    identity.limitTo(interfaces[record.interfaceIndex]!.snapLenBytes)
-    decodeFrame(record.bytes, record.start, record.end, record.linkType, record.originalLenBytes, frame)
-    let headers = frame
-    while (headers.hasInner && headers.inner.ipVersion !== 0) headers = headers.inner
-    const isPiece = headers.moreFragments || headers.fragmentOffset > 0
-    if (headers.hasQuoted || isPiece || reasonNotJoined(headers) !== null) return
-    if (!headers.hasTransport || Number.isNaN(record.timeNs)) return
-    identity.of(headers)
-    if (identity.weak) return
-    const place = mixedIndex(record.interfaceIndex, frame.sllInterfaceIndex)
-    sampler.add(file, place, record.timeNs, headers, identity)
-  }
 }
 
-/** An interface of a file, or one of those that an SLL2 interface stands for. */
-function mixedIndex(interfaceIndex: number, sllInterfaceIndex: number): number {
-  return (interfaceIndex << 20) ^ sllInterfaceIndex
+/** Of a series, where only the beginning of files is read, the first and the last: skew shows from end to end. */
+function partsToRead(input: CaptureInput, maxRecords: number): CaptureInput[] {
+  if (input.parts === undefined || maxRecords === Number.POSITIVE_INFINITY) return [input]
+  const { source, name, parts } = input
+  return [parts[0]!, parts.at(-1)!].map((path) => ({ path, source, name }))
 }
 
 /** Can every file's clock be compared with every other's, at least through others? */

@@ -13,7 +13,8 @@ import type { JourneyReport, SightingReport } from './report/journey-lines.ts'
 import type { FlowReport, Report } from './report/model.ts'
 import { WantedFrames } from './wanted-frames.ts'
 
-export interface ExplainOptions extends Pick<AnalysisOptions, 'path' | 'keepClocks' | 'onProgress'> {
+export interface ExplainOptions
+  extends Pick<AnalysisOptions, 'path' | 'keepClocks' | 'interfaceNames' | 'onProgress'> {
   /** As for `analyze`. */
   tunnelPorts?: ReadonlyMap<number, UdpTunnel> | undefined
   /** Number of the flow; else the first one that has a packet and an answer, at the most points. */
@@ -22,7 +23,7 @@ export interface ExplainOptions extends Pick<AnalysisOptions, 'path' | 'keepCloc
   packet?: number
   /** Without `flow`: chooses among those that match. */
   filter?: FlowFilter['expression'] | undefined
-  /** The kernel's own account, where whoever calls has it. */
+  /** The kernel's own account, where whoever calls has it; else what the files hold of it. */
   receipts?: readonly Receipts[]
 }
 
@@ -58,8 +59,7 @@ export async function explainCaptures(
       findings: report.findings,
       names: report.names ?? {},
       descriptions,
-      // Where analyze() reads receipts from files, theirs come in here.
-      receipts: options.receipts ?? [],
+      receipts: options.receipts ?? analysis.receipts,
       wantsAnswer: options.packet === undefined,
     })
     return { explanation, failures }

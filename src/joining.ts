@@ -119,6 +119,7 @@ export class Joining {
         clock: clockReport(point, points),
       })),
       path: joined.path.map((point) => points[point]!.name),
+      ...joined.links(),
       flows: joined.flows,
       findings,
       notJoined: correlator.notJoined.list().map(({ reason, point, packets }) => ({
@@ -126,6 +127,7 @@ export class Joining {
         point: points[point]!.name,
         packets,
       })),
+      ...(receipts.length > 0 ? { receipts } : {}),
       ...(records.names.size > 0 ? { names: Object.fromEntries(records.names) } : {}),
       warnings: [
         ...warnings,

@@ -7,7 +7,10 @@ import type { PointIndex } from './capture/record.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
 import { HoptraceError } from './errors.ts'
 import type { RecordWriter } from './joining.ts'
+import { LiveClocks } from './live-clocks.ts'
 import { Generation, type LiveView } from './live-generation.ts'
+import type { Receipts } from './receipts/model.ts'
+import { receiptComments } from './receipts/receipts-text.ts'
 import type { JourneyReport } from './report/journey-lines.ts'
 import type { FlowReport, Report } from './report/model.ts'
 
@@ -52,6 +55,10 @@ export interface LiveOptions {
   maxFlows?: number
   /** UDP destination ports of tunnels; the usual ones unless given. */
   tunnelPorts?: ReadonlyMap<number, UdpTunnel> | undefined
+  /** Called once, after the last record: reads what the kernel counted meanwhile. */
+  readReceipts?: () => Promise<Receipts | null>
+  /** Leave the times of programs and pipes as they come, though their hosts' clocks may differ from ours. */
+  keepClocks?: boolean | undefined
 }
 
 /**
@@ -61,8 +68,9 @@ export interface LiveOptions {
 export async function analyzeLive(
   records: LiveRecords,
   options: LiveOptions = {},
-): Promise<{ report: Report; fileError: HoptraceError | null }> {
+): Promise<{ report: Report; receipts: Receipts | null; fileError: HoptraceError | null }> {
   const { listener, file } = options
+  if (!options.keepClocks) records.compareClocks(new LiveClocks(options.tunnelPorts))
   const maxTold = listener?.journeys ? listener.maxJourneysAtOnce : 0
   let fileError: HoptraceError | null = null
   const noteFileError = (error: unknown) => {
@@ -133,18 +141,32 @@ export async function analyzeLive(
     else if (records.done) break
     else await records.fill()
   }
+  const receipts = (await options.readReceipts?.()) ?? null
   generation.finish()
   // The file first: it waits for nobody.
-  if (file && fileError === null) await file.finish().catch(noteFileError)
+  if (file && fileError === null) await file.finish(commentsOf(receipts)).catch(noteFileError)
   await tell(true)
   if (telling !== null) await Promise.race([telling, setTimeout(LAST_TELL_MS)])
   await tell(true)
-  const report = generation.joining.report(generation.flows(), generation.warnings())
-  return { report, fileError }
+  const report = generation.joining.report(
+    generation.flows(),
+    generation.warnings(),
+    receipts === null ? [] : [receipts],
+  )
+  return { report, receipts, fileError }
 }
 
-/** Only writes, until the records end. Joining is left for later. */
-export async function recordLive(records: LiveRecords, file: RotatingFile): Promise<HoptraceError | null> {
+/** Only writes, until the records end. Joining is left for later; but for clocks, as in one file there is only one. */
+export async function recordLive(
+  records: LiveRecords,
+  file: RotatingFile,
+  {
+    keepClocks,
+    tunnelPorts,
+    readReceipts,
+  }: Pick<LiveOptions, 'keepClocks' | 'tunnelPorts' | 'readReceipts'> = {},
+): Promise<HoptraceError | null> {
+  if (!keepClocks) records.compareClocks(new LiveClocks(tunnelPorts))
   try {
     for (;;) {
       for (let left = FRAMES_AT_A_TIME; left > 0 && records.advance(); left--)
@@ -153,11 +175,15 @@ export async function recordLive(records: LiveRecords, file: RotatingFile): Prom
       if (records.done) break
       await records.fill()
     }
-    await file.finish()
+    await file.finish(commentsOf((await readReceipts?.()) ?? null))
     return null
   } catch (error) {
     if (!(error instanceof HoptraceError)) throw error
     records.stop()
     return error
   }
+}
+
+function commentsOf(receipts: Receipts | null): string[] {
+  return receipts === null ? [] : receiptComments(receipts)
 }

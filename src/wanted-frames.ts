@@ -74,7 +74,9 @@ export class WantedFrames {
     const wanted = this.#frames.get(source)
     if (!wanted) return
     let left = wanted.size
-    const reader = await openCapture(path, source, { epoch: new Epoch(), names: new Map() }, undefined, parts)
+    const reader = await openCapture(path, source, { epoch: new Epoch(), names: new Map() }, undefined, {
+      parts,
+    })
     try {
       while (left > 0) {
         if (!reader.advance()) {

@@ -4,7 +4,17 @@ import { expect, test } from 'vitest'
 
 const SRC = join(import.meta.dirname, '../src')
 /** Each folder may import from itself, the folders in front of it, and the files beside them. */
-const ORDER = ['capture', 'topology', 'live', 'decode', 'correlate', 'diagnose', 'report', 'commands']
+const ORDER = [
+  'capture',
+  'topology',
+  'receipts',
+  'live',
+  'decode',
+  'correlate',
+  'diagnose',
+  'report',
+  'commands',
+]
 
 function sources(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })

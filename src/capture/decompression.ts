@@ -117,7 +117,11 @@ function zstdDecoder(source: string): Transform {
  * in messages. Rejects with the system's error, or a `HoptraceError` where this Node cannot decompress it.
  */
 export async function openByteSource(path: string, source: string): Promise<ByteSource> {
-  const raw = await openRawSource(path)
+  return decompressed(await openRawSource(path), source)
+}
+
+/** What comes out of `raw`, which is closed where it can't be read; see `openByteSource`. */
+export async function decompressed(raw: ByteSource, source: string): Promise<ByteSource> {
   try {
     const { head, source: whole } = await peek(raw, 4)
     if (isGzip(head)) {

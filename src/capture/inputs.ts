@@ -11,6 +11,7 @@ import { isGzip, isZstd } from './decompression.ts'
 import { displayText } from './display-text.ts'
 import { isPcapMagic } from './pcap.ts'
 import { isPcapngMagic } from './pcapng.ts'
+import type { PipeHead } from './pipe-head.ts'
 
 /** One capture to read. */
 export interface CaptureInput {
@@ -22,6 +23,8 @@ export interface CaptureInput {
   readonly name: string | null
   /** The files of a series in their order, where it is one; `path` is the first. */
   readonly parts?: readonly string[]
+  /** What can be read only once, where its beginning has been looked into. */
+  readonly opened?: PipeHead
 }
 
 /** A capture that could not be read although it was asked for. */

@@ -102,8 +102,8 @@ export class JoinedWriter {
     }
   }
 
-  /** Writes what is left, with the points' statistics. */
-  async finish(): Promise<void> {
+  /** Writes what is left, with the points' statistics and these comments on the capture as a whole. */
+  async finish(comments: readonly string[] = []): Promise<void> {
     try {
       this.#describe()
       // In each file of a series they count from the beginning of the capture (pcapng, section 4.6).
@@ -112,6 +112,8 @@ export class JoinedWriter {
           ...(Number.isNaN(firstNs) ? {} : { startNs: firstNs, endNs: lastNs }),
           received: packets,
           ...(captureDrops === null ? {} : { dropped: captureDrops }),
+          // A block of its own would be a frame to Wireshark, and a second one of statistics would hide the first.
+          ...(index === 0 ? { comments } : {}),
         })
       await this.#writer.close()
     } catch (error) {
@@ -155,7 +157,7 @@ export class JoinedWriter {
         this.#edgesWritten[index] = i + 1
         if (timeNs === Number.NEGATIVE_INFINITY) continue
         const comment = gapComment(i % 2 === 1, epoch.toUnixNs(timeNs))
-        this.#writer.addStatistics(index, { endNs: timeNs, comment })
+        this.#writer.addStatistics(index, { endNs: timeNs, comments: [comment] })
       }
     }
   }

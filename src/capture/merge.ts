@@ -3,6 +3,7 @@
 import { HoptraceError } from '../errors.ts'
 import { type ClockError, correctedNs } from './clock.ts'
 import { type CaptureInput, type InputFailure, systemErrorText } from './inputs.ts'
+import type { InterfaceNames } from './interface-names.ts'
 import { LinkType } from './link-types.ts'
 import { CHUNK_BYTES, openCapture } from './open-capture.ts'
 import { PcapReader } from './pcap.ts'
@@ -70,11 +71,15 @@ export class MergedRecords {
   /**
    * Opens all inputs and waits for the first record of each. Inputs that cannot be opened are `failures`; rejects
    * with a `HoptraceError` where none can, or where there are more than 200. `clocks` holds the errors of the inputs' clocks,
-   * by input, with times of `epoch`: they are taken off.
+   * by input, with times of `epoch`: they are taken off. `interfaceNames` names interfaces that files only number.
    */
   static async open(
     inputs: readonly CaptureInput[],
-    options: { epoch?: Epoch; clocks?: readonly (ClockError | null)[] } = {},
+    options: {
+      epoch?: Epoch
+      clocks?: readonly (ClockError | null)[]
+      interfaceNames?: InterfaceNames
+    } = {},
   ): Promise<MergedRecords> {
     if (inputs.length > MAX_INPUTS) {
       throw new HoptraceError(
@@ -82,7 +87,7 @@ export class MergedRecords {
       )
     }
     const merged = new MergedRecords(options.epoch ?? new Epoch())
-    await merged.openLanes(inputs, options.clocks ?? [])
+    await merged.openLanes(inputs, options.clocks ?? [], options.interfaceNames)
     return merged
   }
 
@@ -133,6 +138,13 @@ export class MergedRecords {
     return limits.length === 0 ? 0 : Math.min(...limits)
   }
 
+  /** The comments with receipts of each file that has some, as far as files have been read. */
+  receiptComments(): { source: string; comments: readonly string[] }[] {
+    return this.lanes
+      .map(({ reader: { source, receiptComments } }) => ({ source, comments: receiptComments }))
+      .filter(({ comments }) => comments.length > 0)
+  }
+
   /** Frees every file; no record can be had afterwards. */
   async close(): Promise<void> {
     this.done = true
@@ -142,13 +154,14 @@ export class MergedRecords {
   private async openLanes(
     inputs: readonly CaptureInput[],
     clocks: readonly (ClockError | null)[],
+    names: InterfaceNames | undefined,
   ): Promise<void> {
     const share = Math.floor(CHUNK_BUDGET_BYTES / Math.max(1, inputs.length))
     const chunkBytes = Math.min(CHUNK_BYTES, Math.max(MIN_CHUNK_BYTES, share))
     const opened = await Promise.all(
       inputs.map(async (input) => {
         try {
-          return await openCapture(input.path, input.source, this, chunkBytes, input.parts)
+          return await openCapture(input.path, input.source, this, chunkBytes, input)
         } catch (error) {
           return failureOf(input, error)
         }
@@ -159,7 +172,9 @@ export class MergedRecords {
       const clock = clocks[i] ?? null
       if ('message' in result) this.failures.push(result)
       else
-        this.lanes.push(new Lane(result, new FilePoints(this.list, input, result.interfaces, clock), clock))
+        this.lanes.push(
+          new Lane(result, new FilePoints(this.list, input, result.interfaces, clock, names), clock),
+        )
     })
     if (this.lanes.length === 0) throw new HoptraceError(this.failures[0]?.message ?? 'no input')
     this.tournament = new Tournament(this.lanes.length)

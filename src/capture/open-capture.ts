@@ -1,7 +1,8 @@
 /** Opening a capture: from a path to the record reader that its first bytes ask for. */
 
+import type { ByteSource } from './byte-source.ts'
 import { ByteWindow } from './byte-window.ts'
-import { openByteSource } from './decompression.ts'
+import { decompressed, openByteSource } from './decompression.ts'
 import { isPcapMagic, PcapReader } from './pcap.ts'
 import { isPcapngMagic, PcapngReader } from './pcapng.ts'
 import { notACapture, type RecordReader } from './reader.ts'
@@ -24,16 +25,17 @@ export interface RunState {
 /**
  * Opens the capture at `path` (a file, FIFO, `/dev/fd/N` or `-`), called `source` in messages. Rejects with a
  * `HoptraceError` where it is not a capture or ends before its first record could begin, and with the system's
- * error where it cannot be opened. `parts` are the files of a series, which are read one after the other.
+ * error where it cannot be opened. `parts` are the files of a series, which are read one after the other; `opened` is the
+ * pipe, where that is open already.
  */
 export async function openCapture(
   path: string,
   source: string,
   run: RunState,
   chunkBytes: number = CHUNK_BYTES,
-  parts?: readonly string[],
+  { parts, opened }: { parts?: readonly string[] | undefined; opened?: ByteSource | undefined } = {},
 ): Promise<RecordReader> {
-  const bytes = parts ? new SeriesSource(parts) : await openByteSource(path, source)
+  const bytes = await openBytes(path, source, parts, opened)
   const small = bytes.compression === null && bytes.sizeBytes !== null
   const window = new ByteWindow(bytes, small ? Math.min(chunkBytes, bytes.sizeBytes + 1) : chunkBytes)
   try {
@@ -46,4 +48,14 @@ export async function openCapture(
     await window.close()
     throw error
   }
+}
+
+async function openBytes(
+  path: string,
+  source: string,
+  parts: readonly string[] | undefined,
+  opened: ByteSource | undefined,
+): Promise<ByteSource> {
+  if (parts) return new SeriesSource(parts)
+  return opened ? await decompressed(opened, source) : await openByteSource(path, source)
 }

@@ -1,6 +1,6 @@
 /** pcapng options and name records: what stands behind the fixed fields of a block, read without trusting a length. */
 
-import { SocketAddress } from 'node:net'
+import { addressText } from './address-bytes.ts'
 import type { ByteWindow } from './byte-window.ts'
 import { displayText } from './display-text.ts'
 import type { Epoch, Gap } from './record.ts'
@@ -149,8 +149,25 @@ function text(bytes: Uint8Array, start: number, end: number): string | null {
   return whole === '' ? null : displayText(whole)
 }
 
-function addressText(bytes: Uint8Array): string {
-  if (bytes.length === 4) return bytes.join('.')
-  const groups = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i] << 8) | bytes[2 * i + 1]).toString(16))
-  return new SocketAddress({ address: groups.join(':'), family: 'ipv6' }).address
+/** What comments begin with that hold the kernel's receipts of a capture; they are on Interface Statistics Blocks. */
+export const RECEIPTS_COMMENT = 'hoptrace.receipts/'
+/** All such comments of a file together. */
+const MAX_RECEIPTS_CHARACTERS = 8 << 20
+const MAX_RECEIPT_COMMENTS = 1000
+
+/** Reads such comments into `comments`, as they are, up to a bound. */
+export function readReceiptComments(
+  window: ByteWindow,
+  start: number,
+  end: number,
+  littleEndian: boolean,
+  comments: string[],
+): void {
+  forEachOption(window.view, start, end, littleEndian, (code, at, length) => {
+    if (code !== 1 || length <= RECEIPTS_COMMENT.length || comments.length >= MAX_RECEIPT_COMMENTS) return
+    const bytes = Buffer.from(window.bytes.buffer, window.bytes.byteOffset + at, length)
+    if (bytes.toString('latin1', 0, RECEIPTS_COMMENT.length) !== RECEIPTS_COMMENT) return
+    const there = comments.reduce((sum, comment) => sum + comment.length, 0)
+    if (there + length <= MAX_RECEIPTS_CHARACTERS) comments.push(bytes.toString('latin1'))
+  })
 }

@@ -31,7 +31,8 @@ export interface InterfaceStatistics {
   readonly startNs?: number
   readonly endNs?: number
   readonly received?: number
-  readonly comment?: string
+  /** Each of at most 65,535 bytes. */
+  readonly comments?: readonly string[]
   readonly dropped?: number
 }
 
@@ -142,13 +143,13 @@ export class PcapngWriter {
 
   /** Adds an Interface Statistics Block. */
   addStatistics(interfaceIndex: number, statistics: InterfaceStatistics): void {
-    const { startNs, endNs, received, dropped, comment } = statistics
+    const { startNs, endNs, received, dropped, comments = [] } = statistics
     const out = this.filling
     out.begin(5)
     out.reserve(36)
     out.u32(interfaceIndex)
     this.writeTime(endNs ?? startNs ?? 0)
-    out.textOption(1, comment)
+    for (const comment of comments) out.textOption(1, comment)
     for (const [code, timeNs] of [[2, startNs] as const, [3, endNs] as const]) {
       if (timeNs === undefined) continue
       out.reserve(12)

@@ -10,7 +10,14 @@ import {
   isRead,
   minimumBytes,
 } from './pcapng-blocks.ts'
-import { isOurSection, readDrops, readGaps, readInterfaceOptions, readNames } from './pcapng-options.ts'
+import {
+  isOurSection,
+  readDrops,
+  readGaps,
+  readInterfaceOptions,
+  readNames,
+  readReceiptComments,
+} from './pcapng-options.ts'
 import { type CaptureInterface, MAX_RECORD_BYTES, RecordReader } from './reader.ts'
 import type { Epoch } from './record.ts'
 import type { TickClock } from './tick-clock.ts'
@@ -217,6 +224,8 @@ export class PcapngReader extends RecordReader {
       if (captured !== undefined && drops !== null) captured.drops = drops
       if (captured !== undefined && this.isOurs)
         readGaps(window, pos + 20, end, littleEndian, this.epoch, captured.gaps)
+      // Whoever wrote the section: mergecap keeps them in one of its own.
+      readReceiptComments(window, pos + 20, end, littleEndian, this.receiptComments)
     } else if (isFrameOfWireshark(type)) {
       this.frames++
     }

@@ -5,6 +5,7 @@ import { descriptorOf } from './byte-source.ts'
 import type { ClockError } from './clock.ts'
 import { displayText } from './display-text.ts'
 import type { CaptureInput } from './inputs.ts'
+import { InterfaceNames } from './interface-names.ts'
 import { LinkType } from './link-types.ts'
 import type { CaptureInterface } from './reader.ts'
 import type { CaptureRecord, Gap, Point, PointIndex } from './record.ts'
@@ -74,18 +75,21 @@ export class FilePoints {
   private readonly byInterface: PointIndex[] = []
   private readonly cooked: Map<number, PointIndex>[] = []
   private readonly own: PointIndex[] = []
-  private readonly clock: ClockError | null
+  private clock: ClockError | null
+  private readonly names: InterfaceNames
 
   constructor(
     list: PointList,
     input: CaptureInput,
     interfaces: readonly CaptureInterface[],
     clock: ClockError | null = null,
+    names = new InterfaceNames(),
   ) {
     this.list = list
     this.input = input
     this.interfaces = interfaces
     this.clock = clock
+    this.names = names
   }
 
   /** The point of a record. */
@@ -94,6 +98,12 @@ export class FilePoints {
     if (interfaceIndex >= this.byInterface.length) this.describe()
     if (record.linkType === LinkType.LinuxSll2) return this.ofCooked(record)
     return this.byInterface[interfaceIndex]
+  }
+
+  /** More is known of the clock that all of them share. */
+  setClock(clock: ClockError | null): void {
+    this.clock = clock
+    for (const index of this.own) this.list.points[index].clock = clock
   }
 
   /** Makes points for the interfaces that the file has described so far. */
@@ -167,7 +177,8 @@ export class FilePoints {
       const own = this.interfaces[interfaceIndex].name
       // A file that we wrote names its interfaces like this already.
       const isNamed = own?.endsWith(`:${key}`) === true
-      index = this.add(isNamed ? own : `${this.nameOf(interfaceIndex)}:${key}`, record.linkType)
+      const usual = isNamed ? own : `${this.nameOf(interfaceIndex)}:${key}`
+      index = this.add(this.names.nameOf(key, usual) ?? usual, record.linkType)
       if (index !== NO_POINT) known.set(key, index)
     }
     return index
@@ -188,7 +199,10 @@ export class FilePoints {
     const file = this.input.name ?? fileName(this.input.path)
     const { name: own, isPoint } = this.interfaces[interfaceIndex]
     if (this.interfaces.length === 1 && !(isPoint && own !== null && this.input.name === null)) return file
-    if (own === null) return `${file}:${interfaceIndex}`
+    if (own === null) {
+      const usual = `${file}:${interfaceIndex}`
+      return this.names.nameOf(interfaceIndex, usual) ?? usual
+    }
     return this.input.name === null ? own : `${file}:${own}`
   }
 }

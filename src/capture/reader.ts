@@ -54,6 +54,8 @@ export abstract class RecordReader {
   readonly source: string
   /** By `record.interfaceIndex`; grows while a pcapng file is read. */
   readonly interfaces: CaptureInterface[] = []
+  /** What the kernel counted while the file was written, as far as it has been read: comments to be put together. */
+  readonly receiptComments: string[] = []
   needsBytes = false
   ended = false
   damage: CaptureDamage | null = null

@@ -22,7 +22,7 @@ export interface Point {
   /** Name of the point at the next interface towards the way out, where whoever captured knew it, else null. */
   readonly next: string | null
   /** The error of its clock, which was taken off its records' times; null where they are as recorded. */
-  readonly clock: ClockError | null
+  clock: ClockError | null
   packets: number
   /** Sum of the original lengths on the wire, in bytes. */
   bytes: number

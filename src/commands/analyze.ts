@@ -27,6 +27,7 @@ import {
   addPort,
   decodeAs,
   filterExpression,
+  interfaceName,
   nameList,
 } from './option-values.ts'
 import { complain, type Output, outputFile, standardOutput } from './output.ts'
@@ -45,6 +46,7 @@ interface AnalyzeFlags extends ExpectationFlags {
   flow?: number[]
   filter?: FlowFilter['expression']
   decodeAs?: ReadonlyMap<number, UdpTunnel>
+  ifname?: ReadonlyMap<string, string>
   keepClocks?: boolean
 }
 
@@ -85,6 +87,11 @@ export function analyzeCommand(): Command {
       'a tunnel behind this UDP port: 8888=vxlan, geneve, gtpu or none (repeatable)',
       decodeAs,
     )
+    .option(
+      '--ifname <index=name>',
+      'what to call interface INDEX of a `tcpdump -i any` file: 3=docker0, or any:3=docker0 (repeatable)',
+      interfaceName,
+    )
     .option('--keep-clocks', 'leave times as recorded, even where hosts have clocks that differ')
     .option('--json', 'print one JSON document (schema hoptrace.report/1)')
     .option('--journeys <file>', 'write a line of JSON for each packet to FILE, or - for stdout')
@@ -121,6 +128,7 @@ async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
     journeys: listsPackets || journeyPath !== undefined,
     onProgress: bar.update,
     ...(flags.decodeAs ? { tunnelPorts: flags.decodeAs } : {}),
+    ...(flags.ifname ? { interfaceNames: flags.ifname } : {}),
     ...(flags.keepClocks ? { keepClocks: true } : {}),
     ...(flags.path ? { path: flags.path } : {}),
     ...(flags.write === undefined ? {} : { write: flags.write }),
@@ -143,7 +151,9 @@ async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
   if (flags.json) {
     for (const piece of renderJsonChunks(judged)) await stdout.write(piece)
   } else if (showsReport) {
-    await stdout.write(noMatch === null ? renderSelected(judged, flags, stdout) : `${noMatch}\n`)
+    await stdout.write(
+      noMatch === null ? renderSelected(judged, flags, stdout, selected !== analysis.report) : `${noMatch}\n`,
+    )
     if (noMatch !== null || flags.flow) await stdout.write(verdicts.section(judged, stdout))
   } else if (streamsJourneys) verdicts.complain(judged)
   if (noMatch !== null && (flags.json || !showsReport)) complain(noMatch)
@@ -185,10 +195,11 @@ async function writeJourneys(
   }
 }
 
-function renderSelected(report: Report, flags: AnalyzeFlags, stdout: Output): string {
+function renderSelected(report: Report, flags: AnalyzeFlags, stdout: Output, isPart: boolean): string {
   const options = { columns: stdout.columns, color: stdout.color }
   if (flags.flow) return report.flows.map((flow) => renderFlowDetail(report, flow, options)).join('\n')
-  return renderText(report, options)
+  // Whoever states the path knows it; and what is told of all traffic is not about a few flows of it.
+  return renderText(report, { ...options, hidesLinks: flags.path !== undefined || isPart })
 }
 
 function filterOf(flags: AnalyzeFlags): FlowFilter {

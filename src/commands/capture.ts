@@ -11,6 +11,8 @@ import { RotatingFile, type Rotation } from '../capture/live/rotating-file.ts'
 import type { UdpTunnel } from '../decode/udp-tunnels.ts'
 import { HoptraceError } from '../errors.ts'
 import { LivePoints } from '../live/live-points.ts'
+import { ReceiptsHelper } from '../live/receipts-helper.ts'
+import { isStream } from '../live/stream-points.ts'
 import { analyzeLive, type LiveListener, recordLive } from '../live-analysis.ts'
 import { type FlowFilter, selectFlows } from '../report/filter.ts'
 import { renderJsonChunks } from '../report/json.ts'
@@ -46,12 +48,14 @@ interface CaptureFlags extends ExpectationFlags {
   count?: number
   write?: string
   join: boolean
+  receipts: boolean
   rotate?: { bytes?: number; everyMs?: number }
   ringSize?: number
   json?: boolean
   ndjson?: boolean
   watch?: boolean
   explain?: boolean
+  keepClocks?: boolean
 }
 
 const EXAMPLES = `
@@ -96,6 +100,7 @@ export function captureCommand(): Command {
     .option('--bpf <expr>', 'capture only frames that match as they are at each point (pcap-filter)')
     .option('-w, --write <file>', 'write all frames into one pcapng, a point an interface')
     .option('--no-join', 'with -w: only write, at the least cost; hoptrace analyze joins it later')
+    .option('--no-receipts', 'do not read what the kernel counts meanwhile: rules, conntrack, drops')
     .option('--rotate <size|time>', 'begin a new file at this size or age: 100MB, 10min', rotation)
     .option('--ring-size <files>', 'with --rotate: keep only the newest files', count)
     .option('--duration <time>', 'end after this time: 30s, 10min', timeSpan)
@@ -116,6 +121,7 @@ export function captureCommand(): Command {
         .choices(['ring', 'cap'])
         .default('ring'),
     )
+    .option('--keep-clocks', 'leave times as other hosts recorded them, even where their clocks differ')
     .option('--json', 'print one JSON document at the end (schema hoptrace.report/1)')
     .option('--ndjson', 'print a line of JSON for each packet as it completes')
     .option('--watch', 'show the live flows as a table that fills the terminal')
@@ -132,6 +138,8 @@ async function run(flags: CaptureFlags): Promise<void> {
   // What is cut without anybody having asked for it, as nobody will see it, is not worth a word.
   const records = new LiveRecords(flags.snaplen !== undefined || flags.write !== undefined)
   let watch: Watch | null = null
+  const receipts = wantsReceipts(flags) ? new ReceiptsHelper() : null
+  let receiptsBegun: Promise<void> | undefined
   const points = await LivePoints.open(
     {
       containers: flags.container ?? [],
@@ -151,7 +159,11 @@ async function run(flags: CaptureFlags): Promise<void> {
       if (watch) watch.message = line
       else complain(line)
     },
+    (task) => {
+      receiptsBegun = receipts?.begin(task)
+    },
   )
+  const readReceipts = async () => (await receipts?.end()) ?? null
   let file: RotatingFile | null = null
   let explained: ExplainedCapture | null = null
   try {
@@ -165,6 +177,7 @@ async function run(flags: CaptureFlags): Promise<void> {
     if (flags.explain) explained = new ExplainedCapture(flags.write)
     file = await openFile(flags, records, points, explained?.path ?? flags.write)
     const verdicts = await Verdicts.open(flags, stdout)
+    await receiptsBegun
     await points.begin()
     letOthersGoFirst()
     records.onGap = () => file?.noteGaps()
@@ -177,9 +190,14 @@ async function run(flags: CaptureFlags): Promise<void> {
       onCount: () => records.stop(),
     }
     if (!flags.join && file !== null) {
-      const error = await recordLive(records, file)
+      const error = await recordLive(records, file, {
+        keepClocks: flags.keepClocks,
+        tunnelPorts: flags.decodeAs,
+        readReceipts,
+      })
       points.close()
       reportFileError(error)
+      reportReceipts(receipts)
       complain(framesText(records))
       if (records.hasFailed) process.exitCode = 2
       return
@@ -191,6 +209,8 @@ async function run(flags: CaptureFlags): Promise<void> {
       file,
       listener,
       tunnelPorts: flags.decodeAs,
+      readReceipts,
+      keepClocks: flags.keepClocks,
       activePoints: () => points.active(),
       // Lines are counted where they are told.
       ...(flags.json || flags.watch || streamsTap(flags) ? { maxPackets: lineOptions.count } : {}),
@@ -198,6 +218,7 @@ async function run(flags: CaptureFlags): Promise<void> {
     points.close()
     watch?.close()
     reportFileError(fileError)
+    reportReceipts(receipts)
     // What went wrong was said when it did.
     if (records.hasFailed) process.exitCode = 2
     const filtered = selectFlows(report, {
@@ -211,17 +232,26 @@ async function run(flags: CaptureFlags): Promise<void> {
     if (flags.json) for (const piece of renderJsonChunks(selected)) await stdout.write(piece)
     else if (flags.ndjson) verdicts.complain(selected)
     else if (!streamsTap(flags))
-      await stdout.write(`\n${renderText(selected, { columns: stdout.columns, color: stdout.color })}`)
+      await stdout.write(
+        `\n${renderText(selected, { columns: stdout.columns, color: stdout.color, hidesLinks: true })}`,
+      )
     await verdicts.write(selected, suiteOf(flags))
     await explained?.tell({ filter, tunnelPorts: flags.decodeAs }, stdout)
     await stdout.end()
   } finally {
     watch?.close()
     points.close()
+    receipts?.close()
     file?.close()
     records.close()
     explained?.remove()
   }
+}
+
+/** Not for programs and FIFOs alone: their packets are another host's. */
+function wantsReceipts({ receipts, container, pid, netns, point = [] }: CaptureFlags): boolean {
+  if (!receipts || process.platform !== 'linux') return false
+  return Boolean(container ?? pid ?? netns) || point.some((text) => !isStream(text))
 }
 
 /** Names the run for whoever reads many of them. */
@@ -280,6 +310,11 @@ function reportFileError(error: HoptraceError | null): void {
   if (error === null) return
   complain(`${error.message}; the capture has ended, what was written before can be read`)
   process.exitCode = 2
+}
+
+function reportReceipts(receipts: ReceiptsHelper | null): void {
+  if (receipts?.hasFailed)
+    complain('what the kernel counted could not be read: the process for it has ended, or took too long')
 }
 
 /** What a run that only writes has to say at its end. */

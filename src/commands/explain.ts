@@ -11,7 +11,7 @@ import { renderExplanation } from '../report/explain/text.ts'
 import type { FlowFilter } from '../report/filter.ts'
 import { harmlessJson } from '../report/harmless.ts'
 import { isLive, reportOnInterrupt } from './live-input.ts'
-import { count, decodeAs, filterExpression, nameList } from './option-values.ts'
+import { count, decodeAs, filterExpression, interfaceName, nameList } from './option-values.ts'
 import { complain, type Output, standardOutput } from './output.ts'
 import { progressBar } from './progress.ts'
 import { runQuiz } from './quiz.ts'
@@ -22,6 +22,7 @@ interface ExplainFlags {
   filter?: FlowFilter['expression']
   path?: string[]
   decodeAs?: ReadonlyMap<number, UdpTunnel>
+  ifname?: ReadonlyMap<string, string>
   keepClocks?: boolean
   all?: boolean
   quiz?: boolean
@@ -52,6 +53,7 @@ export function explainCommand(): Command {
     .option('--filter <expr>', 'without --flow: the first flow for which this holds', filterExpression)
     .option('--path <points>', 'order of the points, client side first: a,b,c', nameList)
     .option('--decode-as <port=kind>', 'a tunnel behind this UDP port, as for analyze (repeatable)', decodeAs)
+    .option('--ifname <index=name>', 'what to call an interface, as for analyze (repeatable)', interfaceName)
     .option('--keep-clocks', 'leave times as recorded')
     .option('--all', 'list all fields at stations where nothing changed, too')
     .option('--quiz', 'hide the next headers, ask for them, then show them')
@@ -83,6 +85,7 @@ async function run(inputs: string[], flags: ExplainFlags): Promise<void> {
     ...(packet === undefined ? {} : { packet }),
     ...(flags.path ? { path: flags.path } : {}),
     ...(flags.decodeAs ? { tunnelPorts: flags.decodeAs } : {}),
+    ...(flags.ifname ? { interfaceNames: flags.ifname } : {}),
     ...(flags.keepClocks ? { keepClocks: true } : {}),
     filter,
     onProgress: bar.update,

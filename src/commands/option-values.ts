@@ -7,6 +7,7 @@ import { UDP_TUNNELS, type UdpTunnel, USUAL_TUNNEL_PORTS } from '../decode/udp-t
 import { HoptraceError } from '../errors.ts'
 import type { FlowFilter } from '../report/filter.ts'
 import { parseFilterExpression } from '../report/filter-expression.ts'
+import { POINT_NAME } from '../topology/explicit-points.ts'
 
 /** Larger than any process number that Linux gives. */
 const MAX_PID = 2 ** 22
@@ -57,6 +58,26 @@ export function decodeAs(value: string, before = USUAL_TUNNEL_PORTS): ReadonlyMa
   if (tunnel) ports.set(Number(port), tunnel)
   else ports.delete(Number(port))
   return ports
+}
+
+/** `3=docker0` or `any:3=docker0`, beside those that were given before: index, or FILE:INDEX → name. */
+export function interfaceName(
+  value: string,
+  before: ReadonlyMap<string, string> = new Map(),
+): ReadonlyMap<string, string> {
+  const equals = value.lastIndexOf('=')
+  const [, file, index] = /^(?:(.+):)?(\d{1,10})$/s.exec(value.slice(0, Math.max(0, equals))) ?? []
+  const name = value.slice(equals + 1)
+  if (index === undefined || Number(index) > 0xffffffff)
+    throw new InvalidArgumentError('Give INDEX=NAME or FILE:INDEX=NAME, such as 3=docker0 or any:3=docker0')
+  if (!POINT_NAME.test(name))
+    throw new InvalidArgumentError('A point needs a name of letters, digits, dots and dashes, at most 60')
+  const key = file === undefined ? `${Number(index)}` : `${file}:${Number(index)}`
+  if (before.has(key))
+    throw new InvalidArgumentError(`Interface ${displayText(key)} has a name already: ${before.get(key)}`)
+  if ([...before.values()].includes(name))
+    throw new InvalidArgumentError(`Another interface is called ${name} already: give each its own name`)
+  return new Map([...before, [key, name]])
 }
 
 /** A filter expression. Two of them would leave open whether one or both must hold. */

@@ -12,11 +12,13 @@ interface Group {
 /**
  * The errors of all files' clocks; null where the file is a reference, shares its clock, or has too little in common with
  * others. `sources` are the files' names. Files that agree share a clock, unless others tell them apart; a difference
- * is taken from the two files that know it best, along the way to the reference.
+ * is taken from the two files that know it best, along the way to the reference. That is the clock that most files share, or
+ * where the first one is to be right (`isFirstRight`), the first of those that can be compared.
  */
 export function clockErrors(
   sources: readonly string[],
   differences: readonly ClockDifference[],
+  isFirstRight = false,
 ): (ClockError | null)[] {
   const errors = sources.map((): ClockError | null => null)
   if (!differences.some(({ differs }) => differs)) return errors
@@ -24,6 +26,7 @@ export function clockErrors(
   const group = groupsOf(sources.length, byTrust)
   const between = byTrust.filter(({ a, b, differs }) => differs && group[a] !== group[b])
   const waiting = ranked(group, differences)
+  if (isFirstRight) waiting.sort((a, b) => a.files[0]! - b.files[0]!)
   const reached = new Set<number>()
   for (const { files } of waiting) {
     const root = group[files[0]!]!

@@ -62,6 +62,11 @@ export class ClockSamples {
     this.strong[count] = isStrong ? 1 : 0
     this.count++
   }
+
+  /** Adds a sample of others of the same two files. */
+  addFrom({ timeNs, aheadNs, connection, side, hops, strong }: ClockSamples, i: number): void {
+    this.add(timeNs[i]!, aheadNs[i]!, connection[i]!, side[i]!, hops[i]!, strong[i] === 1)
+  }
 }
 
 /**
@@ -85,6 +90,16 @@ export class ClockSampler {
 
   constructor(maxSightings: number) {
     this.#maxSightings = maxSightings
+  }
+
+  /** Sightings that are kept. */
+  get count(): number {
+    return this.#count
+  }
+
+  /** There were too many: only a part is kept. */
+  get isThinned(): boolean {
+    return this.#keepMask !== 0
   }
 
   /** Notes a packet that `file` saw at its interface number `place`. `identity` must hold its key, and not be weak. */

@@ -1,7 +1,7 @@
 /** Columns: growable typed arrays, so that what must be kept of a packet costs bytes and not objects. */
 
 /** A typed array that serves as one. */
-export type Column = Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array
+export type Column = Uint8Array | Uint16Array | Uint32Array | Int32Array | Float32Array | Float64Array
 
 /** A copy of `column` with room for `capacity` elements; the new ones are 0, or `fill`. */
 export function grown<T extends Column>(column: T, capacity: number, fill = 0): T {

@@ -13,10 +13,13 @@ import { Identity, Protocol } from './identity.ts'
 import { LatencyTable } from './latency.ts'
 import { LegFinder } from './leg-finder.ts'
 import { type LegIndex, LegTable } from './legs.ts'
+import { LinkHeaderTable } from './link-headers.ts'
 import { Match, Matcher, sequenceLength } from './matcher.ts'
 import { NotJoined, reasonNotJoined } from './not-joined.ts'
 import { PatternTable } from './patterns.ts'
 import { type FinishedJourney, Tally } from './tally.ts'
+import { Twins } from './twins.ts'
+import { UdpSegments } from './udp-segments.ts'
 import { JourneyFlag, type JourneySlot, JourneyWindow } from './window.ts'
 
 /** A journey waits so long for further sightings. */
@@ -48,10 +51,12 @@ export class Correlator {
   readonly addresses = new AddressTable()
   readonly encapsulations = new EncapsulationTable(this.addresses)
   readonly legs = new LegTable()
+  readonly linkHeaders = new LinkHeaderTable()
   readonly patterns = new PatternTable()
   readonly flows = new FlowTable(this.legs, this.patterns)
   readonly latency = new LatencyTable()
   readonly window = new JourneyWindow()
+  readonly twins = new Twins(this)
   readonly notJoined = new NotJoined()
   readonly icmpErrors: IcmpErrors
   /** DNS question names by direction, for display. */
@@ -62,6 +67,7 @@ export class Correlator {
   })
   readonly #legFinder = new LegFinder(this.addresses, this.encapsulations, this.legs, this.flows)
   readonly #matcher: Matcher
+  readonly #udpSegments: UdpSegments
   /** How long a journey waits for further sightings, in ns. */
   readonly windowNs: number
   readonly #coverage: Coverage
@@ -82,6 +88,7 @@ export class Correlator {
     this.#coverage = new Coverage(points)
     this.#tally = new Tally(this, this.#coverage, options.onJourney)
     this.#matcher = new Matcher(this, this.#identity, this.windowNs)
+    this.#udpSegments = new UdpSegments(this, this.#matcher, this.#identity)
     this.addresses.onSecondFamily = (ipv4) => this.#forgetIds(ipv4)
     this.icmpErrors = new IcmpErrors(this.addresses, this.#legFinder, this.legs, this.flows, this.window)
   }
@@ -91,6 +98,15 @@ export class Correlator {
    * belongs to (from 0), or -1 where it takes no part (counted in `notJoined`).
    */
   add(point: PointIndex, record: CaptureRecord, frame: Headers): number {
+    const { legs } = this
+    const known = legs.count
+    const serial = this.#join(point, record, frame)
+    // Once for each leg: MAC addresses change with a flow's way, hardly within one.
+    for (let leg = known; leg < legs.count; leg++) legs.link[leg] = this.linkHeaders.intern(frame)
+    return serial
+  }
+
+  #join(point: PointIndex, record: CaptureRecord, frame: Headers): number {
     let headers = frame
     let encapsulation = 0
     while (headers.hasInner && isPacket(headers.inner)) {
@@ -127,7 +143,7 @@ export class Correlator {
     switch (matched) {
       case Match.Sighting: {
         const slot = this.#matcher.slot
-        this.#noteDelay(leg, timeNs - this.window.firstNs[slot]!)
+        this.twins.noteDelay(leg, timeNs - this.window.firstNs[slot]!)
         if (this.addresses.hasTwoFamilies && headers.ipVersion === 4) this.window.ipId[slot] = headers.ipId
         this.window.see(slot, point, leg, record.frame, timeNs, headers.ttl, length)
         if (headers.moreFragments || this.window.flags[slot]! & JourneyFlag.Recut)
@@ -156,10 +172,17 @@ export class Correlator {
       if (this.#matcher.matchPieces(leg, headers, record.frame, timeNs) > 0)
         return this.window.serial[this.#matcher.slot]!
     }
+    if (headers.protocol === Protocol.Udp && matched === Match.None) {
+      matched = this.#udpSegments.match(leg, headers, record.frame, timeNs)
+      if (matched === Match.Copy) this.legs.duplicates[leg]!++
+      if (matched === Match.Sighting || matched === Match.Copy)
+        return this.window.serial[this.#udpSegments.slot]!
+    }
     const slot = this.#begin(direction, headers, point, record.frame, timeNs)
     if (matched === Match.Undecided) this.window.flags[slot]! |= JourneyFlag.Ambiguous
     this.window.see(slot, point, leg, record.frame, timeNs, headers.ttl, length)
     if (headers.moreFragments) this.#noteFragments(slot, point, encapsulation, leg, headers)
+    else if (headers.protocol === Protocol.Udp) this.#udpSegments.noteFirst(slot, headers)
     return this.window.serial[slot]!
   }
 
@@ -276,11 +299,6 @@ export class Correlator {
     const { window } = this
     const limit = nowNs - this.windowNs
     while (window.size > 0 && window.firstNs[window.oldestSlot()]! < limit) this.#tally.finishOldest()
-  }
-
-  #noteDelay(leg: LegIndex, delayNs: number): void {
-    const usual = this.legs.usualDelayNs[leg]!
-    this.legs.usualDelayNs[leg] = Number.isNaN(usual) ? delayNs : usual + (delayNs - usual) / 8
   }
 
   /** Only bytes that were sent before can be known already in another cut. */

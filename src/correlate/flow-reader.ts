@@ -14,6 +14,7 @@ import type {
   JoinedFlow,
   Latency,
   Loss,
+  MssChange,
   Station,
 } from './joined-flow.ts'
 import type { LegIndex } from './legs.ts'
@@ -102,6 +103,10 @@ export class FlowReader {
     const rtt = flows.rttNs[flow]!
     const signs = flowSigns(this.#correlator, forward, this.#endNs)
     const lastNs = Math.max(flows.lastNs[forward]!, flows.lastNs[reverse]!)
+    const mssChanges = [
+      ...this.#mssChanges(ways.way[0], 'forward'),
+      ...this.#mssChanges(ways.way[1], 'reverse'),
+    ]
     return {
       id,
       protocol: protocolName(protocol),
@@ -127,6 +132,7 @@ export class FlowReader {
         (sum, leg) => sum + this.#correlator.legs.duplicates[leg]!,
         0,
       ),
+      ...(mssChanges.length > 0 && { mssChanges }),
       ...(signs ? { signs } : {}),
     }
   }
@@ -171,6 +177,21 @@ export class FlowReader {
       list.push({ direction, between, ...summary })
     }
     return list
+  }
+
+  #mssChanges(way: LegIndex[], direction: DirectionName): MssChange[] {
+    const { legs } = this.#correlator
+    const offering = way.filter((leg) => legs.mss[leg]! > 0)
+    return offering.slice(1).flatMap((leg, i) => {
+      const before = offering[i]!
+      const [from, to] = [legs.mss[before]!, legs.mss[leg]!]
+      if (from === to) return []
+      const between: [string, string] = [
+        this.#pointName(legs.point[before]!),
+        this.#pointName(legs.point[leg]!),
+      ]
+      return [{ direction, between, from, to }]
+    })
   }
 
   #icmpErrors(direction: DirectionIndex, name: DirectionName): IcmpErrorSummary[] {

@@ -47,6 +47,8 @@ export class FlowTable {
   retransmissions = new Uint32Array(64)
   ambiguous = new Uint32Array(64)
   recut = new Uint8Array(64)
+  /** The newest of `BigDatagrams`, 0 for none. */
+  lastBig = new Uint32Array(64)
   /** Of TCP. */
   readonly starts = new StreamStarts()
   /** Of TCP. */
@@ -266,6 +268,7 @@ export class FlowTable {
     this.retransmissions[into]! += this.retransmissions[from]!
     this.ambiguous[into]! += this.ambiguous[from]!
     this.recut[into]! |= this.recut[from]!
+    this.lastBig[into] = Math.max(this.lastBig[into]!, this.lastBig[from]!)
     this.starts.merge(into, from)
     this.signs.merge(into, from)
     const holes = this.#holes.get(from)
@@ -330,6 +333,7 @@ export class FlowTable {
     this.retransmissions = grown(this.retransmissions, directions)
     this.ambiguous = grown(this.ambiguous, directions)
     this.recut = grown(this.recut, directions)
+    this.lastBig = grown(this.lastBig, directions)
     this.starts.grow(directions)
     this.signs.grow(directions)
     this.protocol = grown(this.protocol, flows)

@@ -1,5 +1,7 @@
 /** The joined flow: one conversation with every address as it was at every point; plain data for findings and reports. */
 
+import type { ConntrackEntry, RuleReceipt } from '../receipts/model.ts'
+
 /** An address and port as seen at one point; `port` is the ICMP echo id for ICMP, 0 where the protocol has none. */
 export interface Endpoint {
   ip: string
@@ -45,7 +47,17 @@ export interface Translation {
   between: [string, string]
   from: Endpoint
   to: Endpoint
+  /** The rule that made it, where the capture's receipts say so. */
+  rule?: RuleName
+  /** The entry of connection tracking that remembers it, likewise. */
+  conntrack?: ConntrackEntry
 }
+
+/** A netfilter rule, and how many packets it counted during the capture; see `RuleReceipt`. */
+export type RuleName = Pick<
+  RuleReceipt,
+  'backend' | 'family' | 'table' | 'chain' | 'number' | 'handle' | 'text'
+> & { namespace: string; packets: number }
 
 export interface Loss {
   direction: DirectionName
@@ -97,6 +109,15 @@ export interface SpliceSummary {
   betweenSynsNs: number
 }
 
+/** A router told one side that the other takes smaller segments than it said itself (TCPMSS). */
+export interface MssChange {
+  /** Of the SYN or SYN-ACK. */
+  direction: DirectionName
+  between: [string, string]
+  from: number
+  to: number
+}
+
 /** What the segments of a TCP connection say beside what was lost; each is there only where it is so. */
 export interface FlowSigns {
   /** The first RST: where it was seen first, and its TTL there. */
@@ -139,6 +160,8 @@ export interface JoinedFlow {
   passedTwice: string[]
   /** Sightings of packets that a point had already shown in the same form (the capture or the network doubled them). */
   duplicates: number
+  /** Not there where every point saw the same sizes. */
+  mssChanges?: MssChange[]
   /** Not there where nothing is odd. */
   signs?: FlowSigns
   /** Not there where no proxy was recognised; two where the flow joins two proxies. */

@@ -138,6 +138,7 @@ export class LegFinder {
   #noteIsn(leg: LegIndex, headers: Headers): void {
     this.#legs.isn[leg] = headers.tcpSeq
     this.#legs.hasIsn[leg] = 1
+    if (headers.tcpMss > 0) this.#legs.mss[leg] = headers.tcpMss
     const direction = this.#flows.find(this.#legs.direction[leg]!)
     this.#flows.setForward(headers.tcpFlags & TcpFlag.Ack ? direction ^ 1 : direction)
   }

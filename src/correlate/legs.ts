@@ -53,12 +53,17 @@ export class LegTable {
   /** Initial sequence number of the SYN (or SYN-ACK), valid where `hasIsn`. */
   isn = new Uint32Array(64)
   hasIsn = new Uint8Array(64)
+  /** Maximum segment size that the SYN (or SYN-ACK) offered here, or 0. */
+  mss = new Uint16Array(64)
   /** 1 once a packet was seen here with the IPv4 Identification that it had elsewhere: nobody on the way gives new ones. */
   keepsIpId = new Uint8Array(64)
   /** The tuple begins a new conversation with its next packet. */
   stale = new Uint8Array(64)
-  /** Usual delay behind the first sighting of a packet, in ns, as a running mean; NaN before the first. */
-  usualDelayNs = new Float64Array(64)
+  /** Link header of the frame that began the leg, see `LinkHeaderTable`. */
+  link: Uint16Array<ArrayBuffer> = new Uint16Array(64)
+  /** Usual delay behind the first sighting of a packet, in ns, NaN before the first; and its mean deviation. See `Twins`. */
+  usualDelayNs = new Float32Array(64)
+  delayDeviationNs = new Float32Array(64)
 
   #hash = new Uint32Array(64)
   #slots = new Int32Array(256).fill(-1)
@@ -224,9 +229,12 @@ export class LegTable {
     this.duplicates = grown(this.duplicates, capacity)
     this.isn = grown(this.isn, capacity)
     this.hasIsn = grown(this.hasIsn, capacity)
+    this.mss = grown(this.mss, capacity)
     this.stale = grown(this.stale, capacity)
     this.keepsIpId = grown(this.keepsIpId, capacity)
+    this.link = grown(this.link, capacity)
     this.usualDelayNs = grown(this.usualDelayNs, capacity)
+    this.delayDeviationNs = grown(this.delayDeviationNs, capacity)
     this.#hash = grown(this.#hash, capacity)
   }
 }

@@ -6,12 +6,17 @@ import type { EncapsulationTable } from './encapsulations.ts'
 import type { DirectionIndex, FlowTable } from './flows.ts'
 import { type Identity, Protocol } from './identity.ts'
 import type { LegIndex, LegTable } from './legs.ts'
+import type { Twins } from './twins.ts'
 import { JourneyFlag, type JourneySlot, type JourneyWindow, pointBit, type SightingIndex } from './window.ts'
 
 /** Journeys of equal identity that are looked at for one sighting, those of them that it may belong to, and other flows. */
 const MAX_STEPS = 1024
 const MAX_CANDIDATES = 64
 const MAX_LINKS = 64
+/** An echo that was first seen not longer ago may be the one, though others look the same. */
+const PROMPT_NS = 5e6
+/** Ends of two tuples that are equal where hardly anything in the packet speaks for it. */
+const LEAST_WEAK_SCORE = 3
 /** How often one packet may pass one point. */
 const MAX_VISITS = 4
 /** A NAT mapping that was silent for so long may have been given to somebody else, or renewed (RFC 4787, 4.3; netfilter: 30 s). */
@@ -20,11 +25,8 @@ const MAPPING_NS = 10e9
 const MAX_RECUT_CANDIDATES = 256
 /** The same packet at the same place again within this time is a copy, later it is something else. */
 const COPY_NS = 100e6
-/** The same for packets without an IPv4 ID. */
-const QUICK_COPY_NS = 1e6
-/** Among equal packets, one that would have been on its way this much longer than usual is not taken. */
-const LATE_FACTOR = 20
-const LATE_FLOOR_NS = 5e6
+/** The same for packets without an IPv4 ID: soon enough that no sender can have missed an answer. */
+const QUICK_COPY_NS = 200e3
 /** IPv4 IDs of the pieces of one super-packet follow each other within this distance. */
 const MAX_PIECES = 64
 
@@ -52,6 +54,7 @@ export interface Tables {
   readonly encapsulations: EncapsulationTable
   readonly flows: FlowTable
   readonly window: JourneyWindow
+  readonly twins: Twins
 }
 
 export class Matcher {
@@ -62,6 +65,7 @@ export class Matcher {
   readonly #encapsulations: EncapsulationTable
   readonly #flows: FlowTable
   readonly #window: JourneyWindow
+  readonly #twins: Twins
   readonly #identity: Identity
   readonly #windowNs: number
   /** A journey was refused only because its flow looks otherwise at another point. */
@@ -71,7 +75,7 @@ export class Matcher {
   readonly #candidates = new Int32Array(MAX_CANDIDATES)
 
   constructor(
-    { addresses, legs, encapsulations, flows, window }: Tables,
+    { addresses, legs, encapsulations, flows, window, twins }: Tables,
     identity: Identity,
     windowNs: number,
   ) {
@@ -80,6 +84,7 @@ export class Matcher {
     this.#encapsulations = encapsulations
     this.#flows = flows
     this.#window = window
+    this.#twins = twins
     this.#identity = identity
     this.#windowNs = windowNs
   }
@@ -98,8 +103,10 @@ export class Matcher {
     let renumbered: JourneySlot = -1
     let best: JourneySlot = -1
     let bestRank = -1
+    let isVisit = false
     let tied = false
     let linked = 0
+    let equal = 0
     let steps = 0
     this.#conflict = false
     this.#isInTwoNetworks = false
@@ -107,6 +114,7 @@ export class Matcher {
       if (++steps > MAX_STEPS || known === MAX_CANDIDATES) break
       if (keyHigh[slot] !== high || keyLow[slot] !== low) continue
       if (Math.abs(timeNs - firstNs[slot]!) > this.#windowNs) continue
+      equal++
       const theirs = this.#flows.find(journeyDirection[slot]!)
       if (theirs === (direction ^ 1) || this.#hasOtherTimestamp(headers, slot)) continue
       const isRenumbered = headers.ipId !== ipId[slot] && this.#hasOtherId(headers, slot)
@@ -128,17 +136,22 @@ export class Matcher {
       const kin = this.#legs.variant[leg]! > 1 ? this.#tunnelKin(slot, leg, headers) : 0
       if (kin < 0 || known > 0 || linked >= MAX_LINKS) continue
       linked++
-      const score = this.#linkScore(leg, direction, theirs, here, headers, timeNs)
+      const score = this.#linkScore(leg, direction, theirs, slot, here, headers, timeNs)
       if (score < 0) continue
       const rank = 2 * score + kin
       if (rank > bestRank) {
         best = slot
         bestRank = rank
+        isVisit = here >= 0
         tied = false
       } else if (rank === bestRank) tied ||= this.#flows.find(journeyDirection[best]!) !== theirs
     }
     if (known > 0) {
-      this.slot = known === 1 ? this.#candidates[0]! : this.#chooseTwin(known, leg, timeNs)
+      if (known > 1) this.slot = this.#twins.choose(this.#candidates, known, leg, timeNs)
+      else {
+        this.slot = this.#candidates[0]!
+        if (this.#window.flags[this.slot]! & JourneyFlag.Twin) this.#twins.doubtLate(this.slot, leg, timeNs)
+      }
       if (this.#isInTwoNetworks) this.#doubtOutside(this.slot, headers)
       if (headers.ipId !== 0 && headers.ipId === ipId[this.slot]) this.#legs.keepsIpId[leg] = 1
       return Match.Sighting
@@ -151,9 +164,12 @@ export class Matcher {
       this.#window.flags[best]! |= JourneyFlag.Ambiguous
       return Match.Undecided
     }
-    if (best < 0 && this.#conflict && !this.#identity.weak) return Match.NewMapping
+    if (best < 0 && this.#conflict) return Match.NewMapping
     if (best < 0) return Match.None
-    if (this.#identity.weak && bestRank < 6) {
+    if (
+      (this.#identity.weak && bestRank < 2 * LEAST_WEAK_SCORE) ||
+      this.#mayBeAnother(headers, bestRank >> 1, equal, isVisit, timeNs - firstNs[best]!)
+    ) {
       // So little speaks for it that an equal packet of somebody else would look the same.
       this.#window.flags[best]! |= JourneyFlag.Ambiguous
       return Match.Undecided
@@ -194,6 +210,13 @@ export class Matcher {
     }
     if (matched > 0) this.#flows.recut[direction] = 1
     return matched
+  }
+
+  /** How well a leg fits the flow of a journey that shares bytes with a packet on it; -1 where they can't be one flow. */
+  scoreOf(leg: LegIndex, slot: JourneySlot, headers: Headers, timeNs: number): number {
+    const direction = this.#flows.find(this.#legs.direction[leg]!)
+    const theirs = this.#flows.find(this.#window.direction[slot]!)
+    return this.#linkScore(leg, direction, theirs, slot, this.#seenAt(slot, leg), headers, timeNs)
   }
 
   #isPieceById(headers: Headers, slot: JourneySlot): boolean {
@@ -281,6 +304,7 @@ export class Matcher {
     leg: LegIndex,
     direction: DirectionIndex,
     theirs: DirectionIndex,
+    slot: JourneySlot,
     here: SightingIndex,
     headers: Headers,
     timeNs: number,
@@ -290,6 +314,7 @@ export class Matcher {
     const point = legs.point[leg]!
     let score = -1
     let visits = 0
+    let isRenewed = false
     for (let other = this.#flows.firstLeg[theirs]!; other >= 0; other = legs.sibling[other]!) {
       score = Math.max(score, this.#sameEndpoints(leg, other))
       if (legs.point[other] !== point) continue
@@ -299,8 +324,9 @@ export class Matcher {
       }
       // Their flow already has another tuple at this point, and this packet did not show it: two conversations,
       // unless a NAT mapping timed out and a new one took its place.
-      if (headers.protocol === Protocol.Tcp || headers.ipId === 0) return -1
+      if (headers.protocol === Protocol.Tcp) return -1
       if (timeNs - legs.lastNs[other]! < MAPPING_NS) return -1
+      isRenewed = true
     }
     if (score < 0) return -1
     if (here >= 0) {
@@ -311,15 +337,51 @@ export class Matcher {
       if (headers.ttl < this.#window.ttl[here]! || sameId) return score
       return this.#isInOrOut(leg, this.#window.leg[here]!) && (hasId || score === 4) ? score : -1
     }
+    if (score < 4 && this.#isAskedAnew(slot, headers, theirs, score, timeNs)) return -1
     if (
       this.#differElsewhere(direction, theirs, point) ||
       this.#differElsewhere(direction ^ 1, theirs ^ 1, point)
     ) {
       const isSilent = timeNs - legs.lastNs[leg]! > MAPPING_NS
-      this.#conflict ||= isSilent && headers.protocol !== Protocol.Tcp && score >= 2
+      // The number that its sender gave it leaves no doubt, even where somebody has just taken the mapping away.
+      const isNumbered = headers.ipVersion === 4 && headers.ipId !== 0
+      // Of an echo only one address is left where its identifier, which stands for both ports, is translated.
+      const least = headers.icmpType >= 0 ? 1 : 2
+      this.#conflict ||= (isSilent || isNumbered) && headers.protocol !== Protocol.Tcp && score >= least
       return -1
     }
-    return score
+    // Hardly anything speaks for it then: to be told as ambiguous.
+    return isRenewed && this.#identity.weak ? Math.min(score, LEAST_WEAK_SCORE - 1) : score
+  }
+
+  /**
+   * May the only journey that a packet without an ID fits be another conversation's all the same? Any translation but two
+   * at once leaves one of its ends as it was: that is two of address and port. Where so much is not equal (of an echo, whose
+   * identifier changes, it can't be: it has to come by soon) the content has to prove it, which proves nothing where it is seen again. Nothing at all
+   * is equal only where one router translates both ends: it was at the same point just before, on a hairpin.
+   */
+  #mayBeAnother(headers: Headers, score: number, equal: number, isVisit: boolean, delayNs: number): boolean {
+    if (headers.protocol === Protocol.Tcp || (headers.ipVersion === 4 && headers.ipId !== 0)) return false
+    if (headers.icmpType >= 0 && score === 1 && delayNs <= PROMPT_NS) return false
+    return equal > 1 ? score < 2 : score === 0 && !isVisit
+  }
+
+  /**
+   * Equal bytes of somebody else, who sends them only now: of packets that no sender numbers (IPv6, DF) one that went on
+   * through routers, is an answer itself or was answered, or is long gone, does not come by with its TTL restored.
+   */
+  #isAskedAnew(
+    slot: JourneySlot,
+    headers: Headers,
+    theirs: DirectionIndex,
+    score: number,
+    timeNs: number,
+  ): boolean {
+    if (headers.protocol === Protocol.Tcp || (headers.ipVersion === 4 && headers.ipId !== 0)) return false
+    const last = this.#window.lastSighting[slot]!
+    if (headers.ttl <= this.#window.ttl[last]!) return false
+    const lastNs = this.#window.timeNs[last]!
+    return score < 2 || this.#flows.lastNs[theirs ^ 1]! > lastNs || timeNs - lastNs > COPY_NS
   }
 
   /**
@@ -384,23 +446,6 @@ export class Matcher {
         if (pointOf[mine] === pointOf[their]) return true
     }
     return false
-  }
-
-  /**
-   * Equal packets of one direction, newest first in `#candidates`: takes the oldest, as networks keep the order,
-   * but none that would have been on its way absurdly long.
-   */
-  #chooseTwin(known: number, leg: LegIndex, timeNs: number): JourneySlot {
-    const { firstNs, flags } = this.#window
-    for (let i = 0; i < known; i++) flags[this.#candidates[i]!]! |= JourneyFlag.Twin
-    const usual = this.#legs.usualDelayNs[leg]!
-    if (!Number.isNaN(usual)) {
-      const late = Math.max(LATE_FLOOR_NS, LATE_FACTOR * usual)
-      for (let i = known - 1; i >= 0; i--)
-        if (timeNs - firstNs[this.#candidates[i]!]! <= late) return this.#candidates[i]!
-      return this.#candidates[0]!
-    }
-    return this.#candidates[known - 1]!
   }
 }
 

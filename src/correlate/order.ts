@@ -3,6 +3,7 @@
 import type { PointIndex } from '../capture/record.ts'
 import type { Cables } from './cables.ts'
 import type { Correlator } from './correlator.ts'
+import { withoutFloods } from './floods.ts'
 import type { DirectionIndex } from './flows.ts'
 import type { LegIndex } from './legs.ts'
 
@@ -16,11 +17,18 @@ export function legsAlongTheWays(
   forward: DirectionIndex,
   cables: Cables,
 ): [LegIndex[], LegIndex[]] {
-  const there = delays(correlator, wayOf(correlator, forward))
-  const back = delays(correlator, wayOf(correlator, forward ^ 1))
-  return [sorted(correlator, there, back), sorted(correlator, back, there)].map((way) =>
-    cables.inOrder(correlator.legs, way),
-  ) as [LegIndex[], LegIndex[]]
+  const { legs } = correlator
+  const [seenThere, seenBack] = [wayOf(correlator, forward), wayOf(correlator, forward ^ 1)]
+  const there = delays(correlator, withoutFloods(legs, seenThere, seenBack))
+  const back = delays(correlator, withoutFloods(legs, seenBack, seenThere))
+  const forth = sorted(correlator, there, back)
+  // What takes no time (one interface that is captured twice) stands as it does on the way there, turned around.
+  const place = (leg: LegIndex) => forth.findIndex((other) => legs.point[other] === legs.point[leg])
+  const home = sorted(correlator, back, there, (a, b) => place(b) - place(a))
+  return [
+    asTheOtherWay(correlator, forth, home, there, back),
+    asTheOtherWay(correlator, home, forth, back, there),
+  ].map((way) => cables.inOrder(legs, way)) as [LegIndex[], LegIndex[]]
 }
 
 /** The legs of `there` by TTL, then by their delays in both directions, or in their own where some have no counterpart. */
@@ -28,6 +36,7 @@ function sorted(
   { legs }: Correlator,
   there: ReadonlyMap<LegIndex, number>,
   back: ReadonlyMap<LegIndex, number>,
+  otherwise: (a: LegIndex, b: LegIndex) => number = () => 0,
 ): LegIndex[] {
   const way = [...there.keys()]
   const backAt = way.map((leg) => {
@@ -39,7 +48,40 @@ function sorted(
   })
   const complete = !backAt.some(Number.isNaN)
   const key = new Map(way.map((leg, i) => [leg, complete ? there.get(leg)! - backAt[i]! : there.get(leg)!]))
-  return way.sort((a, b) => legs.ttl[b]! - legs.ttl[a]! || key.get(a)! - key.get(b)!)
+  return way.sort(
+    (a, b) => legs.ttl[b]! - legs.ttl[a]! || key.get(a)! - key.get(b)! || (complete ? otherwise(a, b) : 0),
+  )
+}
+
+/**
+ * A router that raises the TTL (netfilter's TTL target) turns the order by TTL round. Then the delays of both directions
+ * contradict it, and the opposite direction's order does not.
+ */
+function asTheOtherWay(
+  { legs, latency }: Correlator,
+  mine: LegIndex[],
+  other: readonly LegIndex[],
+  there: ReadonlyMap<LegIndex, number>,
+  back: ReadonlyMap<LegIndex, number>,
+): LegIndex[] {
+  const { point, ttl } = legs
+  const at = new Map(mine.map((leg) => [point[leg]!, leg]))
+  const counterpart = new Map(other.map((leg) => [point[leg]!, leg]))
+  if (at.size < mine.length || counterpart.size < other.length || at.size !== counterpart.size) return mine
+  const turned = other.toReversed().flatMap((leg) => at.get(point[leg]!) ?? [])
+  const rises = turned.some((leg, i) => i > 0 && ttl[leg]! > ttl[turned[i - 1]!]!)
+  if (!rises || turned.length < mine.length) return mine
+  const delay = (a: LegIndex, b: LegIndex, sums: ReadonlyMap<LegIndex, number>) =>
+    latency.between(a, b)?.medianNs ?? sums.get(b)! - sums.get(a)!
+  const opposite = (leg: LegIndex) => counterpart.get(point[leg]!)!
+  /** By how much packets would have to arrive before they were sent. */
+  const absurdity = (way: readonly LegIndex[]) =>
+    way.reduce((sum, leg, i) => {
+      if (i === 0) return 0
+      const before = way[i - 1]!
+      return sum - Math.min(0, delay(before, leg, there) + delay(opposite(leg), opposite(before), back))
+    }, 0)
+  return 2 * absurdity(turned) < absurdity(mine) ? turned : mine
 }
 
 function wayOf(correlator: Correlator, direction: DirectionIndex): LegIndex[] {

@@ -8,6 +8,7 @@ import { FlowReader, type Ways } from './flow-reader.ts'
 import type { DirectionIndex, FlowIndex } from './flows.ts'
 import type { DirectionName, JoinedFlow, SpliceSummary, Station } from './joined-flow.ts'
 import type { LegIndex } from './legs.ts'
+import { findLinks, type Links } from './links.ts'
 import { NextHops } from './next-hops.ts'
 import { asInTheRun, asStated, legsAlongTheWays, orderPoints } from './order.ts'
 import type { PatternOutcome } from './outcomes.ts'
@@ -37,6 +38,8 @@ export interface JoinedFlows {
   address(address: AddressIndex): string
   /** The tunnels that packets are inside of on a leg. */
   encapsulation(leg: LegIndex): Pick<Station, 'encapsulation'>
+  /** What lies between neighbouring points; worked out when called. */
+  links(): Links
   /** Number (`id`) of the flow and name of the direction that a direction belongs to. */
   locate(direction: DirectionIndex): { flow: number; direction: DirectionName } | null
 }
@@ -91,7 +94,8 @@ export function joinedFlows(correlator: Correlator, epoch: Epoch, options: JoinO
     const byFlow = new Map(all.map(({ flow }, i) => [flow, joined[i]!]))
     for (const splice of splices) tellSplice(splice, byFlow)
   }
-  const places = new Uint8Array(legs.count)
+  // What is not on the way stands behind it.
+  const places = new Uint8Array(legs.count).fill(255)
   for (const { way } of all)
     for (const side of way)
       side.forEach((leg, place) => {
@@ -104,6 +108,7 @@ export function joinedFlows(correlator: Correlator, epoch: Epoch, options: JoinO
     outcomes: reader.outcomes,
     address: (address) => reader.address(address),
     encapsulation: (leg) => reader.encapsulation(leg),
+    links: () => findLinks(correlator, reader, all, joined, order.points),
     locate(direction) {
       const root = flows.find(direction)
       const id = numbers.get(root >> 1)

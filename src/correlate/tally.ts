@@ -7,17 +7,15 @@ import { Protocol } from './identity.ts'
 import type { LatencyTable } from './latency.ts'
 import type { LegIndex, LegTable } from './legs.ts'
 import { MAX_STATIONS, PatternFlag, type PatternTable, STATION_BITS } from './patterns.ts'
+import type { Twins } from './twins.ts'
 import { JourneyFlag, type JourneySlot, type JourneyWindow } from './window.ts'
 
 /** Sightings of one journey that are told; a capture can double a packet for ever. */
-const MAX_SIGHTINGS = 256
+const MAX_SIGHTINGS = 1024
 const NO_STATION = 255
 /** Instead of the leg of a request. */
 const NO_REQUEST = -1
 const UNDECIDED = -2
-/** Equal packets that are looked at, and how close together they must be to be taken for each other, in ns. */
-const MAX_TWINS = 1024
-const TWIN_NS = 100e6
 /** So many packets of a leg are measured against the last two stations. */
 const MEASURED_TWICE = 64
 
@@ -71,6 +69,7 @@ export interface Tables {
   readonly flows: FlowTable
   readonly patterns: PatternTable
   readonly latency: LatencyTable
+  readonly twins: Twins
 }
 
 export class Tally {
@@ -89,12 +88,12 @@ export class Tally {
 
   /** Takes the oldest journey out of the window and counts it. */
   finishOldest(): void {
-    const { window, legs, flows, patterns } = this.#tables
+    const { window, legs, flows, patterns, twins } = this.#tables
     const slot = window.oldestSlot()
     const direction = flows.find(window.direction[slot]!)
     const n = this.#gather(slot, direction)
     const { leg, frame } = this.#journey
-    if (window.flags[slot]! & JourneyFlag.Twin) this.#compareTwins(slot, direction)
+    if (window.flags[slot]! & JourneyFlag.Twin) twins.compare(slot, direction)
     const journeyFlags = window.flags[slot]!
     const pattern = this.#patternOf(slot, direction, n, journeyFlags)
     patterns.add(pattern, window.lenBytes[slot]!, leg[n - 1]!, frame[n - 1]!)
@@ -197,7 +196,7 @@ export class Tally {
     let high = 0
     for (let i = 0; i < n; i++) {
       const station = legs.station[leg[i]!]!
-      if (station >= MAX_STATIONS) continue
+      if (station >= MAX_STATIONS || (i > 0 && leg[i] === leg[i - 1])) continue
       if (flags & PatternFlag.Recut && this.#coveredOn(slot, leg[i]!) < window.payloadLenBytes[slot]!)
         continue
       if (station < STATION_BITS) low |= 1 << station
@@ -210,25 +209,6 @@ export class Tally {
     if (patterns.next[row] === head && row !== head && patterns.packets[row] === 0)
       flows.patternHead[direction] = row
     return row
-  }
-
-  /**
-   * Equal packets that all came through are told apart by their order. Where one did not, nothing says which one it was:
-   * then all of them are ambiguous.
-   */
-  #compareTwins(slot: JourneySlot, direction: DirectionIndex): void {
-    const { window, flows } = this.#tables
-    let other = window.newest(window.keyLow[slot]!)
-    for (let step = 0; other >= 0 && step < MAX_TWINS; step++, other = window.older(other)) {
-      if (window.keyHigh[other] !== window.keyHigh[slot] || !(window.flags[other]! & JourneyFlag.Twin))
-        continue
-      if (flows.find(window.direction[other]!) !== direction) continue
-      // Later ones are another matter, and may still be underway.
-      if (window.firstNs[other]! - window.firstNs[slot]! > TWIN_NS) continue
-      if (window.pointsSeen[other] === window.pointsSeen[slot]) continue
-      window.flags[other]! |= JourneyFlag.Ambiguous
-      window.flags[slot]! |= JourneyFlag.Ambiguous
-    }
   }
 
   /** TCP: sent once, and acknowledged by the other side. */
@@ -272,6 +252,8 @@ export class Tally {
       before = here
       beforeNs = hereNs
     }
+    // The way's end was passed before its beginning: a router may have raised the TTL in between.
+    if (n > 2 && timeNs[0]! > beforeNs) latency.add(latency.row(before, leg[0]!), timeNs[0]! - beforeNs)
   }
 
   /** Takes the time from the first request to its answer, at the point of the client's side that saw both. */

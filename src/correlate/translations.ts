@@ -19,7 +19,10 @@ export function translations(
   }
   const first = forward[0]
   const answered = reverse.at(-1)
-  if (first && answered && first.point === answered.point) add('dnat', first, first, answered.src, first.dst)
+  // Answers from where the requests are sent on to were merely not translated back.
+  const isSentOn = forward.some(({ dst }) => dst.ip === answered?.src.ip && dst.port === answered.src.port)
+  if (first && answered && first.point === answered.point && !isSentOn)
+    add('dnat', first, first, answered.src, first.dst)
   for (let i = 1; i < forward.length; i++) {
     // Not simply the station in front of it: a mapping that was renewed makes two stations that no packet passed both.
     let before = i - 1

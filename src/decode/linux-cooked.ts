@@ -6,12 +6,18 @@ import type { Headers } from './headers.ts'
 
 const SLL_LEN = 16
 const SLL_PACKET_TYPE = 0
+const SLL_ADDRESS_LEN = 4
+const SLL_ADDRESS = 6
 const SLL_PROTOCOL = 14
 
 const SLL2_LEN = 20
 const SLL2_PROTOCOL = 0
 const SLL2_INTERFACE_INDEX = 4
 const SLL2_PACKET_TYPE = 10
+const SLL2_ADDRESS_LEN = 11
+const SLL2_ADDRESS = 12
+/** Of Ethernet, in bytes. */
+const MAC_LEN = 6
 
 /** Linux' own protocol number for a frame that begins with an LLC header (ETH_P_802_2). */
 const PROTOCOL_LLC = 0x0004
@@ -35,6 +41,13 @@ export function decodeLinuxSll2(bytes: Uint8Array, start: number, end: number, o
   out.sllInterfaceIndex = i32(bytes, start + SLL2_INTERFACE_INDEX) >>> 0
   out.sllPacketType = bytes[start + SLL2_PACKET_TYPE]
   return decodeProtocol(bytes, start + SLL2_LEN, end, u16(bytes, start + SLL2_PROTOCOL), out)
+}
+
+/** Offset of the sender's MAC address (6 bytes) in a frame that was decoded as LINUX_SLL or SLL2, else -1. */
+export function cookedSourceOffset({ bytes, start, sllPacketType, sllInterfaceIndex }: Headers): number {
+  if (sllPacketType < 0) return -1
+  if (sllInterfaceIndex >= 0) return bytes[start + SLL2_ADDRESS_LEN] === MAC_LEN ? start + SLL2_ADDRESS : -1
+  return u16(bytes, start + SLL_ADDRESS_LEN) === MAC_LEN ? start + SLL_ADDRESS : -1
 }
 
 /**

@@ -11,6 +11,7 @@ import { flowFindings } from './flow-findings.ts'
 import { neighbourFindings } from './neighbour-findings.ts'
 import { ReceiptReader } from './receipt-reader.ts'
 import { fullTables, slowHops, synFloods } from './run-findings.ts'
+import { addReceipts } from './translation-receipts.ts'
 
 const RANK: Record<Severity, number> = { error: 0, warning: 1, info: 2 }
 
@@ -26,9 +27,11 @@ export interface Evidence {
   endNs: bigint
 }
 
+/** Adds to the flows' translations what the receipts know of them. */
 export function diagnose(evidence: Evidence): Finding[] {
   const { flows, points, observations, receipts } = evidence
   const reader = receipts.length > 0 ? new ReceiptReader(receipts) : null
+  if (reader) for (const flow of flows) addReceipts(flow, reader)
   const floods = synFloods(flows)
   const flooded = new Set(floods.flatMap((flood) => flood.flows))
   const findings = [

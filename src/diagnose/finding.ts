@@ -35,6 +35,7 @@ export const SEVERITY = {
   'family-translated': 'info',
   'proxy-splice': 'info',
   encapsulated: 'info',
+  'mss-clamped': 'info',
   'segmentation-differs': 'info',
   'snaplen-truncated': 'info',
   fragmented: 'info',

@@ -45,6 +45,7 @@ export function flowFindings(
     ...hairpin(flow),
     ...familyTranslated(flow),
     ...proxied(flow),
+    ...mssClamped(flow),
     ...segmentation(flow),
   ]
 }
@@ -129,6 +130,14 @@ function proxied(flow: JoinedFlow): Finding[] {
         { flows: [flow.id, other], proxy, matchedBytes, betweenSynsNs },
       ),
     ]
+  })
+}
+
+function mssClamped({ id, mssChanges = [] }: JoinedFlow): Finding[] {
+  return mssChanges.map(({ direction, between, from, to }) => {
+    const what = direction === 'forward' ? "the client's MSS" : "the server's MSS"
+    const summary = `${what} ${from} became ${to} between ${between[0]} and ${between[1]}`
+    return finding('mss-clamped', id, summary, { direction, between, from, to })
   })
 }
 

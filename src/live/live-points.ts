@@ -1,6 +1,7 @@
 /** Live points: the captures that a command asked for, opened, described, and followed when containers come and go. */
 
 import { closeSync, readFileSync } from 'node:fs'
+import { basename } from 'node:path'
 import { displayText } from '../capture/display-text.ts'
 import { filterOf } from '../capture/live/bpf.ts'
 import { openCap } from '../capture/live/cap-source.ts'
@@ -17,6 +18,7 @@ import { type Follower, PlaceFollower } from './follower.ts'
 import { Health } from './health.ts'
 import { PlaceFinder, type PlaceSelection } from './place-finder.ts'
 import { mayCaptureHere, requireCapturing } from './privileges.ts'
+import type { ReceiptsTask } from './receipts-helper.ts'
 import { RootHelper } from './root-helper.ts'
 import { isProgram, isStream, openStream, type StreamPoint, streamPoint } from './stream-points.ts'
 
@@ -57,18 +59,19 @@ export class LivePoints {
   #isClosed = false
 
   /**
-   * Finds all places and opens them. `note` is told what happens to points while the capture runs. Rejects with a
-   * `HoptraceError` where a point can't be captured: nothing is left open then.
+   * Finds all places and opens them. `note` is told what happens to points while the capture runs; `onPlaces` what is
+   * captured, before anything is opened. Rejects with a `HoptraceError` where a point can't be captured: nothing is left open then.
    */
   static async open(
     selection: LiveSelection,
     options: LiveSourceOptions,
     records: LiveRecords,
     note: (line: string) => void,
+    onPlaces: (task: ReceiptsTask) => void = () => {},
   ): Promise<LivePoints> {
     const points = new LivePoints(selection, options, records, note)
     try {
-      await points.#open()
+      await points.#open(onPlaces)
       return points
     } catch (error) {
       points.close()
@@ -129,6 +132,30 @@ export class LivePoints {
     return [...places, ...this.#streams.map(({ name, text }) => `${name} (${text})`)]
   }
 
+  /** The namespaces of the host and of all places. */
+  #receiptsTask(places: readonly CapturePlace[]): ReceiptsTask {
+    const paths = new Set([null, ...places.map(({ netns }) => netns)])
+    return {
+      namespaces: [...paths].map((path) => {
+        const here = places.filter(({ netns }) => netns === path)
+        return {
+          name: this.#namespaceName(path),
+          path,
+          points: here.map(({ name }) => name),
+          interfaces: here.map(({ interfaceName }) => interfaceName),
+        }
+      }),
+      addresses: [...this.#finder.inside.values()].flatMap(({ addresses }) => addresses),
+    }
+  }
+
+  /** `host`, the container's name, `pid-123`, or that of `ip netns`. */
+  #namespaceName(path: string | null): string {
+    if (path === null) return 'host'
+    const pid = /^\/proc\/(\d+)\//.exec(path)?.[1]
+    return this.#finder.inside.get(path)?.name ?? (pid === undefined ? basename(path) : `pid-${pid}`)
+  }
+
   /**
    * Looks after interfaces that go away: of containers that stop, restart, or leave networks. Where root will be given
    * up, this is to be called before, and only containers are followed.
@@ -156,7 +183,7 @@ export class LivePoints {
     this.#follower?.close()
   }
 
-  async #open(): Promise<void> {
+  async #open(onPlaces: (task: ReceiptsTask) => void): Promise<void> {
     const { backend } = this.#options
     // Before the engine is asked, which may refuse as well, and for the lesser reason.
     if (backend === 'ring' && this.#finder.isAsked && !mayCaptureHere())
@@ -176,6 +203,7 @@ export class LivePoints {
       )
     if (backend === 'ring') requireMemory(places.length, this.#options.bufferBytes)
     if (places.length > 0 && backend === 'ring') requireCapturing(places.some(({ netns }) => netns !== null))
+    if (places.length > 0) onPlaces(this.#receiptsTask(places))
     for (const place of places) this.#attach(place, await this.#sourceAt(place))
     for (const stream of this.#streams) if (!isProgram(stream)) await this.#addStream(stream)
     if (backend === 'cap' && places.length > 0)

@@ -31,6 +31,8 @@ export class PlaceFinder {
   readonly names: Map<string, string>
   /** What could not be found out. */
   readonly remarks: string[] = []
+  /** What the namespaces are called that containers are in, by path, with their addresses. */
+  readonly inside = new Map<string, { readonly name: string; readonly addresses: readonly string[] }>()
   /** The engine, once it was asked. */
   api: DockerApi | null = null
   readonly #selection: PlaceSelection
@@ -81,6 +83,7 @@ export class PlaceFinder {
       ...(this.api === null ? {} : { api: this.api }),
     })
     for (const [address, name] of addressNames(topology)) this.names.set(address, name)
+    if (!isLater) this.#noteInside(topology.containers)
     if (!isLater) this.remarks.push(...topology.notes)
     this.#fixed ??= this.#fix(topology.containers)
     const { areSeveral } = this.#fixed
@@ -88,6 +91,15 @@ export class PlaceFinder {
       ...capturePlaces(topology, topology.containers, { areSeveral, ...(held && { held }) }),
       ...explicit,
     ]
+  }
+
+  #noteInside(containers: Topology['containers']): void {
+    for (const { netnsPath, name, mode, interfaces } of containers) {
+      // It goes by the name of the one that the others share it with.
+      if (netnsPath === null || (mode === 'container' && this.inside.has(netnsPath))) continue
+      const addresses = interfaces.flatMap((one) => one.addresses.map(({ ip }) => ip))
+      this.inside.set(netnsPath, { name, addresses })
+    }
   }
 
   #fix(containers: Topology['containers']): FixedSelection {

@@ -8,11 +8,11 @@ import { closeSync } from 'node:fs'
 import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { receiveDescriptor } from '../capture/live/descriptor-passing.ts'
+import { eachLine } from '../capture/live/lines.ts'
 import type { CapturePlace } from '../capture/live/place.ts'
 import type { RingSocket } from '../capture/live/ring-socket.ts'
 import { SystemCallError, systemCalls } from '../capture/live/system.ts'
 import type { Follower } from './follower.ts'
-import { eachLine } from './lines.ts'
 import type { FixedSelection } from './place-finder.ts'
 
 /** What it is to look after, on its standard input while we are root; nothing can be added later. */

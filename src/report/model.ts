@@ -9,7 +9,9 @@ import type {
   SpliceSummary,
   Translation,
 } from '../correlate/joined-flow.ts'
+import type { Link } from '../correlate/link-counts.ts'
 import type { Finding } from '../diagnose/finding.ts'
+import type { Receipts } from '../receipts/model.ts'
 
 export type { Severity } from '../diagnose/finding.ts'
 /** As `Finding`, with any code that the contract may get. */
@@ -23,6 +25,8 @@ export type LatencyReport = Latency
 export type IcmpErrorReport = IcmpErrorSummary
 export type SpliceReport = SpliceSummary
 export type FlowReport = JoinedFlow
+export type { LinkDirection, LinkRelation } from '../correlate/link-counts.ts'
+export type LinkReport = Link
 
 export interface ReportPoint {
   name: string
@@ -76,9 +80,15 @@ export interface Report {
   points: ReportPoint[]
   /** All points, client side first. */
   path: string[]
+  /** What lies between points that are next to each other on the way of some flow, with its evidence. */
+  links?: LinkReport[]
+  /** Points by the traffic that they have in common; more than one group: these saw nothing in common. */
+  groups?: string[][]
   flows: FlowReport[]
   findings: FindingReport[]
   notJoined: NotJoinedReport[]
+  /** What the kernels counted while the captures ran, one of each host and capture; see `receipts/model.ts`. */
+  receipts?: readonly Receipts[]
   /** Address → name of its container, network or host, as far as the capture tells. */
   names?: Record<string, string>
   /** In the order in which they were given; not there where none was. */

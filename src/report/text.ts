@@ -6,11 +6,13 @@ import { renderFindingCounts, renderFindings } from './findings-text.ts'
 import { renderFlowTable } from './flow-table.ts'
 import { groupBy } from './grouping.ts'
 import { harmless } from './harmless.ts'
+import { renderLinks } from './links-text.ts'
 import type { FlowReport, Report } from './model.ts'
 import { renderNames } from './names-text.ts'
 import { paletteFor } from './palette.ts'
 import { renderPathLines } from './path-line.ts'
 import { formatCount, formatCounted, formatDurationNs, isNumeral } from './quantities.ts'
+import { renderReceipts } from './receipts-text.ts'
 import { renderUnjoined, renderWarnings } from './unjoined-text.ts'
 import { cutToWidth } from './width.ts'
 
@@ -25,13 +27,16 @@ export interface TextOptions {
   color: boolean
   /** Flows to list; 50 unless told. */
   maxFlows?: number
+  /** Leave out what lies between the points and how that is known. */
+  hidesLinks?: boolean
 }
 
 /** Renders the whole report as lines of text with a newline at the end. */
 export function renderText(report: Report, options: TextOptions): string {
   const columns = Math.max(MIN_COLUMNS, options.columns)
   const palette = paletteFor(options.color)
-  const { flows, findings, warnings, expectations = [] } = report
+  const { flows, findings, warnings, receipts = [], expectations = [] } = report
+  const isTroubled = findings.some(({ severity }) => severity === 'error')
   const path = renderPathLines(report, columns, palette)
   const section = (title: string, about: string, lines: string[]): string[] => {
     if (lines.length === 0) return []
@@ -47,13 +52,19 @@ export function renderText(report: Report, options: TextOptions): string {
           path,
           maxFlows: options.maxFlows ?? MAX_FLOWS,
         })
+  const links = options.hidesLinks ? [] : renderLinks(report, columns, palette)
   const lines = [
     cutToWidth(summaryOf(report), columns),
-    ...section('Path', '', path.lines),
+    ...section('Path', '', links.length > 0 ? [...path.lines, '', ...links] : path.lines),
     ...section('Clocks', '', renderClocks(report, columns)),
     ...section('Names', '', renderNames(report, columns)),
     ...section('Flows', protocolCounts(flows), table),
     ...section('Findings', renderFindingCounts(findings), renderFindings(findings, columns, palette)),
+    ...section(
+      'Receipts',
+      'what the kernel counted meanwhile',
+      renderReceipts(receipts, isTroubled, columns, palette),
+    ),
     ...section('Not joined', '', renderUnjoined(report, columns, palette)),
     ...section('Warnings', '', renderWarnings(warnings, columns, palette)),
     ...section(

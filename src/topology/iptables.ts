@@ -25,7 +25,7 @@ export function parseIptables(text: string, family: 'ip' | 'ip6', where: Rule['w
       if (policy !== '-' && policy !== 'ACCEPT') {
         const counters = { packets: integerOf(packets), bytes: integerOf(bytes) }
         const rule = { where, family, table, chain, text: `policy ${policy}`, target: policy, ...counters }
-        policies.push({ rule, jump: null, source: NOTHING, destination: NOTHING })
+        policies.push({ rule, jump: null, source: NOTHING, destination: NOTHING, handle: null })
       }
       continue
     }
@@ -76,7 +76,7 @@ function parseRule(fields: Omit<Rule, 'target'>): ParsedRule {
     i++
   }
   if (target === 'DNAT') destination.networks.splice(0, destination.networks.length - 1)
-  return { rule: { ...fields, target }, jump: target, source, destination }
+  return { rule: { ...fields, target }, jump: target, source, destination, handle: null }
 }
 
 /** `172.17.0.2:80`, `[fd00::2]:80`, `10.0.0.1-10.0.0.9:80` → the first address. */

@@ -101,8 +101,8 @@ function addressOf(entry: unknown): Address[] {
   return ip !== null && isIP(ip) !== 0 && prefixLength !== null ? [{ ip, prefixLength }] : []
 }
 
-/** `ip` prints nothing at all where there is nothing to tell. */
-function parseList(json: string): readonly unknown[] | null {
+/** What `ip -j` printed, which is nothing at all where there is nothing to tell; null where it is no JSON. */
+export function parseList(json: string): readonly unknown[] | null {
   if (json.trim() === '') return []
   try {
     // An interface may have any bytes in its name, and `ip` prints them as they are.

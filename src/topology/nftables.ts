@@ -15,7 +15,8 @@ export function parseNftables(
 ): RuleSet | null {
   const hooks = new Map<string, string>()
   const rules: ParsedRule[] = []
-  for (const entry of listOf(fieldsOf(tryJson(json)).nftables)) {
+  const parsed = tryJson(json)
+  for (const entry of listOf(fieldsOf(parsed).nftables)) {
     const chain = placeOf(fieldsOf(entry).chain, 'name')
     if (chain && keeps(chain.family, chain.table)) {
       const { hook, policy } = fieldsOf(fieldsOf(entry).chain)
@@ -23,14 +24,19 @@ export function parseNftables(
       if (typeof policy === 'string' && policy !== 'accept') {
         const text = `policy ${policy.toUpperCase()}`
         const rule = { where, ...chain, text, target: policy.toUpperCase(), packets: null, bytes: null }
-        rules.push({ rule, jump: null, source: NOTHING, destination: NOTHING })
+        rules.push({ rule, jump: null, source: NOTHING, destination: NOTHING, handle: null })
       }
     }
     const place = placeOf(fieldsOf(entry).rule, 'chain')
-    if (place && keeps(place.family, place.table))
-      rules.push(parseRule({ where, ...place }, listOf(fieldsOf(fieldsOf(entry).rule).expr).map(fieldsOf)))
+    if (place && keeps(place.family, place.table)) {
+      const { expr, handle } = fieldsOf(fieldsOf(entry).rule)
+      rules.push({
+        ...parseRule({ where, ...place }, listOf(expr).map(fieldsOf)),
+        handle: integerOf(handle),
+      })
+    }
   }
-  return tryJson(json) === undefined ? null : { hooks, rules }
+  return parsed === undefined ? null : { hooks, rules }
 }
 
 const NOTHING: Side = { networks: [], interfaces: [] }
@@ -46,7 +52,7 @@ function placeOf(value: unknown, chainField: 'name' | 'chain'): Omit<Place, 'whe
   return { family: family as Rule['family'], table, chain }
 }
 
-function parseRule(place: Place, expressions: readonly Fields[]): ParsedRule {
+function parseRule(place: Place, expressions: readonly Fields[]): Omit<ParsedRule, 'handle'> {
   const source: { networks: string[]; interfaces: string[] } = { networks: [], interfaces: [] }
   const destination: typeof source = { networks: [], interfaces: [] }
   const words: string[] = []

@@ -19,6 +19,8 @@ export interface ParsedRule {
   readonly source: Side
   /** With the address that DNAT rewrites to. */
   readonly destination: Side
+  /** By which nft knows the rule in its table; null where there is none. */
+  readonly handle: number | null
 }
 
 export interface RuleSet {

@@ -43,6 +43,17 @@ const FLOW = {
   retransmissions: { forward: 'number', reverse: 'number' },
   ambiguous: 'number',
 } as const
+const TUNNEL = { kind: /^(vxlan|geneve|gre|ipip|gtpu)$/, id: 'number', src: 'string', dst: 'string' } as const
+const LINK_DIRECTION = {
+  packets: 'number',
+  flows: 'number',
+  ttl: [{ step: 'number', packets: 'number' }],
+  macs: { kept: 'number', replaced: 'number', partly: 'number' },
+  vlans: [{ from: ['number'], to: ['number'], packets: 'number' }],
+  rewritten: { source: 'number', destination: 'number' },
+  tunnels: [{ from: [TUNNEL], to: [TUNNEL], packets: 'number' }],
+  delay: new Either(null, { minNs: 'number', medianNs: 'number' }),
+} as const
 const REPORT: Shape = {
   schema: /^hoptrace\.report\/1$/,
   points: [
@@ -60,6 +71,18 @@ const REPORT: Shape = {
     },
   ],
   path: ['string'],
+  links: [
+    {
+      between: ['string'],
+      relation: /^(same-place|same-wire|unrouted|routed|nat|tunnel|proxy|unclear)$/,
+      evidence: {
+        forward: LINK_DIRECTION as unknown as Shape,
+        reverse: LINK_DIRECTION as unknown as Shape,
+        translations: { snat: 'number', dnat: 'number' },
+      },
+    },
+  ],
+  groups: [['string']],
   flows: [FLOW as unknown as Shape],
   findings: [
     {

@@ -46,7 +46,7 @@ function tupleOf(fields: Record<string, string>): Tuple {
 
 /** What the NAT did to the connection's first packet. */
 export function natOf({ protocol, original, reply }: Connection) {
-  const isEcho = protocol === 'icmp'
+  const isEcho = protocol.startsWith('icmp')
   const list: { kind: 'snat' | 'dnat'; from: Tuple['src']; to: Tuple['src'] }[] = []
   const differs = (a: Tuple['src'], b: Tuple['src'], withPort: boolean) =>
     a.ip !== b.ip || (withPort && a.port !== b.port)

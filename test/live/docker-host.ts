@@ -263,7 +263,7 @@ function importBox(dir: string, docker: (...args: string[]) => string) {
   docker('import', '--change', 'ENV PATH=/bin', '--change', 'CMD ["sh"]', join(dir, 'box.tar'), 'box')
 }
 
-function enterable(netns: string, ip: string, children: ChildProcess[]): Netns {
+export function enterable(netns: string, ip: string, children: ChildProcess[]): Netns {
   return {
     netns,
     netnsPath: pathOf(netns),

@@ -68,22 +68,23 @@ export class TraceBuilder {
   /** The pcap file of every point, by name, and the truth. To be called once, at the end. */
   build(): { files: Map<string, Uint8Array>; truth: Truth } {
     const files = new Map<string, Uint8Array>()
+    for (const conversation of this.#conversations) conversation.settle()
     for (const [index, point] of this.points.entries()) {
       const { name, clockOffsetNs = 0, clockSkewPpm = 0, snapLen = 262_144 } = point
       const shown = (timeNs: number) => timeNs + clockOffsetNs + Math.round(timeNs * clockSkewPpm * 1e-6)
       const seen = this.#sightings.filter(({ point }) => point === index).sort((a, b) => a.timeNs - b.timeNs)
-      for (const [record, { journey, station, timeNs }] of seen.entries()) {
-        if (!journey) continue
-        const known = journey.sightings.find((sighting) => sighting.station === station)
-        if (known) known.frames.push(record + 1)
-        else
-          journey.sightings.push({
-            point: name,
-            station,
-            frames: [record + 1],
-            timeNs: shown(timeNs),
-          })
-      }
+      for (const [record, { journeys, station, timeNs, isCopy = false }] of seen.entries())
+        for (const journey of journeys) {
+          let here = journey.sightings.find(
+            (sighting) => sighting.point === name && sighting.station === station,
+          )
+          if (!here) {
+            here = { point: name, station, frames: [], copies: [], timeNs: shown(timeNs) }
+            journey.sightings.push(here)
+          }
+          here.frames.push(record + 1)
+          if (isCopy) here.copies.push(record + 1)
+        }
       const frames = seen.map(({ timeNs, bytes }) => ({ timeNs: shown(timeNs), bytes }))
       files.set(name, buildPcap(frames, this.#startSeconds, snapLen))
     }

@@ -26,6 +26,11 @@ import type {
   TrueStation,
   Tunnel,
 } from './model.ts'
+import { type Arrival, ReceiveOffload } from './receive-offload.ts'
+import { cut } from './segments.ts'
+
+/** Segments of one packet follow each other so closely: 1500 bytes at 10 Gbit/s. */
+const PIECE_NS = 1_200
 
 /** What TCP, UDP and echo have in common: a path, addresses along it, and a clock of its own. */
 export abstract class Conversation {
@@ -40,6 +45,10 @@ export abstract class Conversation {
   readonly #nat: readonly { rule: Nat; hop: number; replyHop: number }[]
   readonly #tunnels: readonly { tunnel: Tunnel; enter: number; leave: number }[]
   readonly #ipId = { client: 0, server: 0 }
+  /** The shortest segments that a packet is cut into on its way, in bytes: so many IDs it takes. */
+  readonly #leastCutBytes: number
+  /** Frames on their way through receive offload, by direction and station. */
+  readonly #receiveOffload = new ReceiveOffload()
   /** Per direction and station, when the last packet passed: wires keep order unless told otherwise. */
   readonly #lastNs: { forward: number[]; reverse: number[] } = { forward: [], reverse: [] }
 
@@ -60,6 +69,9 @@ export abstract class Conversation {
     })
     this.nowNs = options.startNs ?? trace.nowNs
     for (const side of ['client', 'server'] as const) this.#ipId[side] = trace.random.integer(1, 30_000)
+    if (options.ipId) [this.#ipId.client, this.#ipId.server] = options.ipId
+    const cuts = this.#path.map((_, station) => trace.points[this.#pointAt(station)].segments ?? Infinity)
+    this.#leastCutBytes = Math.min(...cuts)
   }
 
   /** Lets time pass in this conversation. */
@@ -71,7 +83,11 @@ export abstract class Conversation {
   protected emit(from: Side, parts: Partial<Content>, options: PacketOptions = {}): TrueJourney {
     const { random, hopDelayNs } = this.trace
     const direction = from === 'client' ? 'forward' : 'reverse'
-    const ipId = options.ipId ?? parts.ipId ?? this.#ipId[from]++
+    let ipId = options.ipId ?? parts.ipId
+    if (ipId === undefined) {
+      ipId = this.#ipId[from] & 0xffff
+      this.#ipId[from] += Math.max(1, Math.ceil((parts.payload?.length ?? 0) / this.#leastCutBytes))
+    }
     const content: Content = {
       protocol: this.#protocol,
       payload: new Uint8Array(0),
@@ -81,44 +97,87 @@ export abstract class Conversation {
     }
     const journey: TrueJourney = {
       ...{ flow: this.#id, direction, content, sightings: [] },
-      ...{ outcome: 'delivered', lostBetween: null, retransmissionOf: null },
+      ...{ outcome: 'delivered', lostBetween: null, lostBytes: [], retransmissionOf: null },
     }
     const passage: Passage = { journey, reached: [] }
     const lostHop = options.lostBetween === undefined ? -1 : this.#hop(options.lostBetween)
     const delayHop = options.delayedBetween ? this.#hop(options.delayedBetween.hop) : -1
     const unseen = (options.unseenAt ?? []).map((station) => this.#station(station))
     const twice = (options.duplicateAt ?? []).map((station) => this.#station(station))
+    let pieces = [content]
     let timeNs = this.nowNs
     let overtaken = false
+    let onWire = false
     for (const station of this.#stations(direction)) {
       const hop = direction === 'forward' ? station - 1 : station
       if (passage.reached.length > 0) {
         if (hop === lostHop) {
-          journey.outcome = 'lost'
+          pieces = this.#lose(journey, pieces, options.lostSegments)
           journey.lostBetween = [this.#path[passage.reached.at(-1)!], this.#path[station]]
-          break
+          if (pieces.length === 0) break
         }
         timeNs += random.integer(...(hopDelayNs as [number, number]))
         if (hop === delayHop) timeNs += options.delayedBetween!.ns
         overtaken ||= hop === delayHop
       }
-      const last = this.#lastNs[direction]
-      if (!overtaken) {
-        timeNs = Math.max(timeNs, (last[station] ?? 0) + 1_000)
-        last[station] = timeNs
-      }
-      passage.reached.push(station)
-      if (unseen.includes(station)) continue
       const point = this.#pointAt(station)
-      const bytes = buildFrame(content, this.#wrapping(direction, station, point))
-      this.trace.see({ journey, station, point, timeNs, bytes })
-      if (twice.includes(station)) this.trace.see({ journey, station, point, timeNs: timeNs + 900, bytes })
+      const { segments } = this.trace.points[point]
+      if (segments) pieces = pieces.flatMap((piece) => cut(piece, segments))
+      onWire ||= segments !== undefined
+      const last = this.#lastNs[direction]
+      if (!overtaken) timeNs = Math.max(timeNs, (last[station] ?? 0) + 1_000)
+      passage.reached.push(station)
+      if (!unseen.includes(station))
+        for (const [i, piece] of pieces.entries())
+          this.#arrive(
+            { journey, piece, onWire, timeNs: timeNs + i * PIECE_NS },
+            station,
+            twice.includes(station),
+          )
+      if (!overtaken) last[station] = timeNs + (pieces.length - 1) * PIECE_NS
     }
     this.passages.push(passage)
+    const sentNs = (pieces.length - 1) * PIECE_NS
     this.nowNs = options.burst
       ? this.nowNs + random.integer(2_000, 9_000)
-      : timeNs + random.integer(20_000, 200_000)
+      : timeNs + sentNs + random.integer(20_000, 200_000)
     return journey
+  }
+
+  /** Takes what vanishes out of `pieces`, and notes it. */
+  #lose(journey: TrueJourney, pieces: readonly Content[], which?: readonly number[]): Content[] {
+    const vanishes = pieces.map((_, i) => pieces.length === 1 || which === undefined || which.includes(i))
+    journey.outcome = 'lost'
+    for (const [i, { seq, payload }] of pieces.entries()) {
+      const from = seq - journey.content.seq
+      if (vanishes[i]) journey.lostBytes.push([from, from + payload.length])
+    }
+    return pieces.filter((_, i) => !vanishes[i])
+  }
+
+  /** A frame comes by a station: the point records it, perhaps once others have joined it. */
+  #arrive(arrival: Arrival, station: number, isTwice: boolean): void {
+    const { journey, piece, onWire, timeNs } = arrival
+    const { direction } = journey
+    const point = this.#pointAt(station)
+    const seen = { journeys: [journey], station, point }
+    if (this.trace.points[point].joinsWithinNs && onWire && this.#protocol === 'tcp') {
+      this.#receiveOffload.take(arrival, station)
+      return
+    }
+    const bytes = buildFrame(piece, this.#wrapping(direction, station, point))
+    this.trace.see({ ...seen, timeNs, bytes })
+    if (isTwice) this.trace.see({ ...seen, timeNs: timeNs + 900, bytes, isCopy: true })
+  }
+
+  /** No further packet will come: what receive offload still holds is recorded. */
+  settle(): void {
+    const withinNs = (station: number) => this.trace.points[this.#pointAt(station)].joinsWithinNs!
+    for (const { direction, station, content, journeys, timeNs } of this.#receiveOffload.settle(withinNs)) {
+      const point = this.#pointAt(station)
+      const bytes = buildFrame(content, this.#wrapping(direction, station, point))
+      this.trace.see({ journeys, station, point, timeNs, bytes })
+    }
   }
 
   /** A router answers a packet that got as far as `station` with an ICMP error (IPv4); all stations on the way back see it. */
@@ -134,7 +193,7 @@ export abstract class Conversation {
       const there = this.#wrapping(journey.direction, at, point)
       const bytes = buildError(journey.content, there, this.#wrapping(back, at, point), { ...error, ipId: 7 })
       this.nowNs += 20_000
-      this.trace.see({ journey: null, station: at, point, timeNs: this.nowNs, bytes })
+      this.trace.see({ journeys: [], station: at, point, timeNs: this.nowNs, bytes })
     }
   }
 
@@ -143,7 +202,7 @@ export abstract class Conversation {
     const at = this.#station(station)
     const point = this.#pointAt(at)
     const bytes = buildArp(this.#wrapping('forward', at, point))
-    this.trace.see({ journey: null, station: at, point, timeNs: this.nowNs, bytes })
+    this.trace.see({ journeys: [], station: at, point, timeNs: this.nowNs, bytes })
   }
 
   #pointAt(station: number): number {

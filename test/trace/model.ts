@@ -22,6 +22,10 @@ export interface PointOptions {
   clockSkewPpm?: number
   /** Packets are seen before the hardware fills in their TCP or UDP checksum. */
   offloaded?: boolean
+  /** TCP packets are seen cut into segments of at most so many payload bytes, and travel on like that (GSO, TSO). */
+  segments?: number
+  /** Segments that come within so many ns behind each other are seen as one frame (GRO); they travel on by themselves. */
+  joinsWithinNs?: number
 }
 
 export interface TraceOptions {
@@ -79,17 +83,25 @@ export interface ConversationOptions {
   startNs?: number
   /** First sequence numbers of client and server (TCP). */
   isn?: readonly [number, number]
+  /** First IPv4 Identification of client and server. */
+  ipId?: readonly [number, number]
+  /** TCP time stamps (RFC 7323) are used; true by default. */
+  timestamps?: boolean
 }
 
 export interface PacketOptions {
   /** The packet vanishes here. */
   lostBetween?: Hop
+  /** Of one that is in segments by then, only these vanish, counted from 0. */
+  lostSegments?: readonly number[]
   /** Stations (or the first of that point) whose capture dropped it though it passed. */
   unseenAt?: readonly (number | string)[]
   /** Stations that record it twice. */
   duplicateAt?: readonly (number | string)[]
   /** Time spent in a hop on top of the usual, so that later packets overtake it there. */
   delayedBetween?: { hop: Hop; ns: number }
+  /** TCP: more data follows, so no PSH. */
+  more?: boolean
   /** The next packet follows at once, not after this one arrived. */
   burst?: boolean
   /** IPv4 Identification; default: a counter per sender, and 0 for SYN-ACK, RST and all of `ipId: 'zero'`. */
@@ -101,11 +113,19 @@ export interface TrueJourney {
   flow: number
   direction: Direction
   content: Content
-  /** Sightings in the order of the way; `frames` counts from 1 in that point's file, two where it recorded it twice. */
-  sightings: { point: string; station: number; frames: number[]; timeNs: number }[]
-  /** lost: vanished on the way · delivered: seen at the last station · unseen: arrived, but the last capture lacks it. */
+  /**
+   * Sightings in the order of the way. `frames` counts from 1 in that point's file: all that carry bytes of this packet,
+   * and perhaps of others, too. `copies` are those of them that say again what another one said.
+   */
+  sightings: { point: string; station: number; frames: number[]; copies: number[]; timeNs: number }[]
+  /**
+   * lost: vanished on the way, some of it at least · delivered: seen at the last station · unseen: arrived, but the last
+   * capture lacks it.
+   */
   outcome: 'delivered' | 'lost' | 'unseen'
   lostBetween: [string, string] | null
+  /** What of the payload vanished there, [from, to) in bytes. */
+  lostBytes: [from: number, to: number][]
   retransmissionOf: TrueJourney | null
 }
 
@@ -148,9 +168,11 @@ export interface Truth {
   journeys: TrueJourney[]
 }
 
-/** A frame as a point sees it; one that is no packet of a flow (ARP, an ICMP error) has no journey. */
+/** A frame as a point sees it, and whose bytes it carries: nobody's where it is no packet of a flow (ARP, an ICMP error). */
 export interface Sighting {
-  journey: TrueJourney | null
+  journeys: readonly TrueJourney[]
+  /** The point recorded it once more. */
+  isCopy?: boolean
   station: number
   point: number
   timeNs: number

@@ -30,10 +30,23 @@ export class Random {
     return values[this.integer(0, values.length - 1)]
   }
 
+  /** An integer from `low` to `high`, each order of magnitude as likely as the next. */
+  spread(low: number, high: number): number {
+    return Math.round(low * (high / low) ** this.next())
+  }
+
   /** Lower-case letters: bytes that no dissector takes for a protocol of its own. */
   text(length: number): Uint8Array {
     const bytes = new Uint8Array(length)
     for (let at = 0; at < length; at++) bytes[at] = this.integer(97, 122)
     return bytes
   }
+
+  /** The same for many bytes, which cost less here: a stretch of one long text. */
+  longText(length: number): Uint8Array {
+    LONG_TEXT ??= new Random(1).text(2 ** 18)
+    return LONG_TEXT.subarray(this.integer(0, LONG_TEXT.length - length)).subarray(0, length)
+  }
 }
+
+let LONG_TEXT: Uint8Array | undefined

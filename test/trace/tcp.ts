@@ -8,9 +8,11 @@ import type { Random } from './random.ts'
 
 export class TcpConversation extends Conversation {
   readonly #ends: Record<Side, TcpEnd>
+  readonly #timestamps: boolean
 
   constructor(trace: TraceBuilder, id: number, protocol: Protocol, options: ConversationOptions) {
     super(trace, id, protocol, options)
+    this.#timestamps = options.timestamps ?? true
     const [client, server] = options.isn ?? [
       trace.random.integer(0, 2 ** 32 - 1),
       trace.random.integer(0, 2 ** 32 - 1),
@@ -34,7 +36,7 @@ export class TcpConversation extends Conversation {
   /** Payload bytes, or so many random letters. */
   send(from: Side, payload: Uint8Array | number, options?: PacketOptions): TrueJourney {
     const bytes = typeof payload === 'number' ? this.trace.random.text(payload) : payload
-    return this.#segment(from, PSH | ACK, bytes, options)
+    return this.#segment(from, options?.more ? ACK : PSH | ACK, bytes, options)
   }
 
   /** A pure ACK of all that arrived; said twice, it gives two that differ in nothing but IP id and time stamp. */
@@ -57,11 +59,21 @@ export class TcpConversation extends Conversation {
     this.ack(first)
   }
 
-  /** The same bytes once more, with a new IP id and time stamp. */
-  retransmit(original: TrueJourney, options?: PacketOptions): TrueJourney {
+  /** A probe of an idle connection: an ACK whose sequence number is one too low (RFC 9293, section 3.8.4). */
+  keepAlive(from: Side, options?: PacketOptions): TrueJourney {
+    return this.#segment(from, ACK, new Uint8Array(0), options, this.#ends[from].next - 1)
+  }
+
+  /** The same bytes once more, or some of them, with a new IP id and time stamp. */
+  retransmit(
+    original: TrueJourney,
+    options?: PacketOptions,
+    [first, end]: readonly [number, number] = [0, original.content.payload.length],
+  ): TrueJourney {
     const from = original.direction === 'forward' ? 'client' : 'server'
     const { flags, payload, seq } = original.content
-    const again = this.#segment(from, flags, payload, options, seq)
+    const kept = end < payload.length ? flags & ~(PSH | FIN) : flags
+    const again = this.#segment(from, kept, payload.subarray(first, end), options, seq + first)
     again.retransmissionOf = original
     return again
   }
@@ -87,10 +99,20 @@ export class TcpConversation extends Conversation {
         ack: flags & ACK ? end.expected : 0,
         window: flags & SYN ? 64_240 : 502,
       },
-      options: flags & RST ? new Uint8Array(0) : tcpOptions((flags & SYN) > 0, tsVal, end.echoMs),
+      options:
+        flags & RST || !this.#timestamps
+          ? new Uint8Array(0)
+          : tcpOptions((flags & SYN) > 0, tsVal, end.echoMs),
     }
     const journey = this.emit(from, parts, options)
-    if (journey.outcome !== 'lost') peer.receive(first, length, (flags & SYN) > 0, tsVal)
+    let arrived = 0
+    for (const [lostFrom, lostTo] of journey.lostBytes) {
+      if (lostFrom > arrived) peer.receive(first + arrived, lostFrom - arrived, false, tsVal)
+      arrived = lostTo
+    }
+    const isWhole = journey.outcome !== 'lost'
+    if (isWhole || (arrived > 0 && arrived < payload.length))
+      peer.receive(first + arrived, length - arrived, (flags & SYN) > 0, tsVal)
     return journey
   }
 }

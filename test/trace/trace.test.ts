@@ -164,6 +164,31 @@ describe.skipIf(!requireTool('tshark'))('tshark', () => {
     expect(compared).toBeGreaterThan(500)
   })
 
+  test('sees super-packets, segments and joined segments, with nothing wrong in them', () => {
+    const points = ['container', { name: 'uplink', segments: 1448 }, { name: 'peer', segments: 1448 }]
+    const joins = [{ name: 'container', joinsWithinNs: 100_000 }, ...points.slice(1)]
+    const trace = new TraceBuilder({ seed: 8, points: joins, routed: [0] })
+    const web = trace.tcp({ client: CLIENT, server: SERVER, nat: [{ ...SNAT, between: 0 }] })
+    web.open()
+    const sent = web.send('client', 10_000, { lostBetween: 1, lostSegments: [2] })
+    for (let left = 4; left > 0; left--)
+      web.send('server', 1448, { burst: left > 1, ...(left > 1 ? { more: true } : {}) })
+    const { journeys } = trace.write(folder)
+    expect(sent.lostBytes).toEqual([[2896, 4344]])
+    expect(sent.sightings.map(({ frames }) => frames.length)).toEqual([1, 7, 6])
+    const lengths = (point: string, src: string) =>
+      fields(point, `tcp.len > 0 && ip.src == ${src}`, 'tcp.len').map(Number)
+    expect(lengths('container', CLIENT.ip)).toEqual([10_000])
+    expect(lengths('uplink', '192.168.7.2')).toEqual([...Array(6).fill(1448), 10_000 - 6 * 1448])
+    expect(lengths('container', SERVER.ip)).toEqual([4 * 1448])
+    const down = journeys.slice(4).map(({ sightings }) => sightings.at(-1)!.frames)
+    expect(new Set(down.flat()).size).toBe(1)
+    for (const point of ['container', 'uplink', 'peer'])
+      expect(
+        tshark(point, '-Y', '_ws.malformed || ip.checksum.status == 0 || tcp.checksum.status == 0'),
+      ).toEqual([])
+  })
+
   test('counts the same retransmissions, and none besides', () => {
     const trace = outbound(4)
     const web = trace.tcp({ client: CLIENT, server: SERVER, nat: [SNAT] })

@@ -1,11 +1,14 @@
 /** Live records: the frames of all running captures in one order of time, held back until no earlier one can come. */
 
 import { FilePoints, NO_POINT, PointList, tooManyPoints } from '../points.ts'
-import type { CaptureDamage, CaptureInterface } from '../reader.ts'
+import type { CaptureDamage } from '../reader.ts'
 import { CaptureRecord, Epoch, type Gap, type Point, type PointIndex } from '../record.ts'
 import { Tournament } from '../tournament.ts'
+import { type HeldSource, isGated } from './backlog.ts'
+import { type ClockEstimator, ForeignClocks } from './foreign-clocks.ts'
+import type { Lane } from './lane.ts'
 import { Poller } from './poller.ts'
-import type { LiveSource } from './source.ts'
+import type { LaneSource } from './source.ts'
 
 /** What all live points of this machine have as their source: they are captured together. */
 export const LIVE_SOURCE = 'live capture'
@@ -24,18 +27,6 @@ const AHEAD_NS = 2e9
 const NOTICED_WITHIN_NS = 500e6
 /** Programs get so long to end after they were told to, in ns; they are killed then. */
 const STOP_PATIENCE_NS = 3e9
-
-/** A program's output may describe several interfaces, and describes them as it goes. */
-export type LaneSource = LiveSource & { readonly interfaces?: readonly CaptureInterface[] }
-
-/** One source in the merge. What it sees belongs to one point, or to one for each of its interfaces. */
-interface Lane {
-  readonly name: string
-  source: LaneSource
-  readonly point: PointIndex
-  readonly filePoints: FilePoints | null
-  isEnded: boolean
-}
 
 /** What happened to a point that goes on without its source. */
 export interface LaneEnd {
@@ -72,6 +63,8 @@ export class LiveRecords {
   /** Frames up to this time may be given out. */
   #limitNs = Number.NEGATIVE_INFINITY
   #nowNs = 0
+  /** How far the clock that counts as right is ahead of ours, in ns: only where none of the points is on this machine. */
+  #aheadNs = 0
   #isPressed = false
   readonly #aheadTold = new Set<string>()
   /** Frames of interfaces that are too many to be points. */
@@ -82,6 +75,9 @@ export class LiveRecords {
   #dropsReadNs = Number.NEGATIVE_INFINITY
   #stoppedNs = Number.POSITIVE_INFINITY
   #hasNewLanes = false
+  #estimator: ClockEstimator | null = null
+  /** Where clocks are compared and not all are ours. */
+  #clocks: ForeignClocks | null = null
 
   /** `countsCuts`: frames that are not kept whole count as `snapped`, as they do in a file. */
   constructor(countsCuts = true) {
@@ -91,9 +87,9 @@ export class LiveRecords {
     this.#tournament.heads[0] = Number.POSITIVE_INFINITY
   }
 
-  /** ns of the run, by the wall clock. */
+  /** ns of the run, by the wall clock; that of the first program where all points are elsewhere. */
   nowNs(): number {
-    return (Date.now() - this.epoch.seconds * 1000) * 1e6
+    return (Date.now() - this.epoch.seconds * 1000) * 1e6 + this.#aheadNs
   }
 
   /** Up to this time no further frame is expected, in ns of the run. */
@@ -108,6 +104,12 @@ export class LiveRecords {
   begin(): void {
     // The clock counts whole milliseconds.
     this.#beginNs = this.nowNs() + 1e6
+  }
+
+  /** What programs and pipes bring in has its times by clocks of other hosts: these are to be found out, and corrected. */
+  compareClocks(estimator: ClockEstimator): void {
+    this.#estimator = estimator
+    for (const lane of this.#lanes) this.#addClock(lane)
   }
 
   /** Every source has failed, and not one frame had come. */
@@ -129,7 +131,11 @@ export class LiveRecords {
     const filePoints = isStream
       ? new FilePoints(this.#list, { path: name, source: sourceName, name }, source.interfaces!)
       : null
-    this.#lanes.push({ name, source, point, filePoints, isEnded: false })
+    const isEnded = false
+    const clock = { clock: null, clockNumber: 0, shownNs: Number.NaN }
+    const lane: Lane = { name, sourceName, source, point, filePoints, isEnded, ...clock }
+    this.#lanes.push(lane)
+    this.#addClock(lane)
     source.onReady = () => this.#poller.wake()
     this.#hasNewLanes = true
     this.#poller.wake()
@@ -193,7 +199,7 @@ export class LiveRecords {
       !isBusy,
       isFilling ? FILLING_MS : isBusy || isDraining ? LOOK_AGAIN_MS : IDLE_MS,
     )
-    for (const i of failed) (open[i]!.source as Partial<FailingSource>).noteError?.()
+    for (const i of failed) open[i]!.source.noteError?.()
     this.#look()
   }
 
@@ -225,7 +231,7 @@ export class LiveRecords {
     if (this.#nowNs > this.#stoppedNs)
       for (const { source, isEnded } of this.#lanes) if (!isEnded) source.stop()
     this.#isPressed = this.#lanes.some(({ source, isEnded }) => !isEnded && source.isPressed)
-    this.#limitNs = Number.POSITIVE_INFINITY
+    this.#limitNs = this.#clocks === null ? Number.POSITIVE_INFINITY : this.#lookAtClocks(this.#clocks)
     for (let i = 0; i < this.#lanes.length; i++)
       if (this.#tournament.heads[i] === Number.POSITIVE_INFINITY) this.#pull(i)
     this.#tournament.begin()
@@ -240,13 +246,42 @@ export class LiveRecords {
     if (!(sinceStopNs > 0) || this.#tournament.heads[this.#tournament.winner]! < Number.POSITIVE_INFINITY)
       return
     const isDrained = this.#lanes.every(
-      ({ source, isEnded }) => isEnded || source.ended || source.horizonNs(this.#nowNs) > this.#stoppedNs,
+      ({ source, isEnded }) =>
+        isEnded || source.ended || (!isGated(source) && source.horizonNs(this.#nowNs) > this.#stoppedNs),
     )
     if (!isDrained && sinceStopNs < STOP_PATIENCE_NS) return
     this.#readDrops()
     for (const point of this.points) point.ended = true
     if (this.#unassigned > 0) this.warnings.push(tooManyPoints(this.#unassigned))
     this.done = true
+  }
+
+  #addClock(lane: Lane): void {
+    if (this.#estimator === null || lane.filePoints === null || lane.clock !== null) return
+    this.#clocks ??= new ForeignClocks(this.#estimator, this.#lanes, LIVE_SOURCE)
+    this.#clocks.add(lane)
+  }
+
+  /** Returns up to which time frames may be given out, in ns. */
+  #lookAtClocks(clocks: ForeignClocks): number {
+    const { heads } = this.#tournament
+    const hasHead = (index: number) => heads[index]! < Number.POSITIVE_INFINITY
+    const streams = this.#lanes.filter(({ filePoints }) => filePoints !== null)
+    const isOver =
+      this.#nowNs > this.#stoppedNs &&
+      streams.every(
+        ({ source, isEnded }) => isEnded || this.#isPastStop(source) || (source as Partial<HeldSource>).isCut,
+      )
+    const { limitNs, haveJumped } = clocks.look({
+      nowNs: this.#nowNs - this.#aheadNs,
+      recordNs: this.record.timeNs,
+      isOver,
+      hasHead,
+    })
+    if (haveJumped)
+      for (const [index, lane] of this.#lanes.entries())
+        if (lane.clock !== null && hasHead(index)) heads[index] = this.#timeOf(lane)
+    return limitNs + this.#aheadNs
   }
 
   /** Brings the next frame to the head of a lane. Where there is none the others must not go further than its horizon. */
@@ -256,11 +291,14 @@ export class LiveRecords {
     if (lane.isEnded) {
       heads[index] = Number.POSITIVE_INFINITY
     } else if (lane.source.advance()) {
+      this.#clocks?.note(index, lane)
+      lane.shownNs = lane.source.record.timeNs
       heads[index] = this.#timeOf(lane)
     } else {
       heads[index] = Number.POSITIVE_INFINITY
       if (lane.source.ended) this.#end(lane)
-      else if (!this.#isPressed && !this.#isPastStop(lane.source))
+      // What waits for its clock may be from any time, and has a limit of its own.
+      else if (!this.#isPressed && !isGated(lane.source) && !this.#isPastStop(lane.source))
         this.#limitNs = Math.min(this.#limitNs, lane.source.horizonNs(this.#nowNs))
     }
   }
@@ -269,8 +307,10 @@ export class LiveRecords {
    * When the frame at the head of a lane was seen. A clock that is ahead of ours, or one absurd time, must not hold up or
    * confuse everything else: what claims to come from the future gets the time at which it arrived.
    */
-  #timeOf({ source, name, filePoints }: Lane): number {
+  #timeOf({ source, name, filePoints, clock, clockNumber, shownNs }: Lane): number {
     const { record } = source
+    if (clock !== null) record.timeNs = clock.correctedNs(shownNs)
+    if (clockNumber === 1) this.#followClock(record.timeNs)
     const aheadNs = record.timeNs - this.#nowNs
     if (filePoints === null || aheadNs <= AHEAD_NS) return record.timeNs
     if (!this.#aheadTold.has(name)) {
@@ -281,6 +321,19 @@ export class LiveRecords {
     }
     record.timeNs = this.#nowNs
     return this.#nowNs
+  }
+
+  /** Where all points are elsewhere, the first one's clock is the one to go by; what is played back passes faster than that. */
+  #followClock(timeNs: number): void {
+    const aheadNs = timeNs - this.#nowNs
+    if (this.#aheadNs === 0 && Math.abs(aheadNs) <= AHEAD_NS) return
+    if (this.#lanes.some(({ filePoints }) => filePoints === null)) return
+    const isFirst = this.#frames === 0 && this.#aheadNs === 0 && this.#stoppedNs === Number.POSITIVE_INFINITY
+    if (isFirst) this.#aheadNs = aheadNs
+    else if (this.#aheadNs < 0 && aheadNs > 0) this.#aheadNs = Math.min(0, this.#aheadNs + aheadNs)
+    else return
+    this.#nowNs = this.nowNs()
+    this.#dropsReadNs = Number.NEGATIVE_INFINITY
   }
 
   /** Will nothing more come that was seen before the stop, or has it had its time? */
@@ -340,10 +393,6 @@ export class LiveRecords {
       else if (!lane.isEnded) this.points[lane.point]!.captureDrops = lane.source.drops()
     }
   }
-}
-
-interface FailingSource {
-  noteError(): void
 }
 
 /** The drops of a point are those of all its sources, one after the other. */

@@ -12,7 +12,7 @@ import { isPcapngMagic, PcapngReader } from '../pcapng.ts'
 import type { CaptureInterface, RecordReader } from '../reader.ts'
 import { CaptureRecord, type Epoch } from '../record.ts'
 import { ChildProgram, type Enter } from './child-program.ts'
-import type { LiveSource } from './source.ts'
+import type { LaneSource, SourceClock } from './source.ts'
 import { Spool } from './spool.ts'
 
 /** `linkType` while the header of the stream has not come. */
@@ -52,7 +52,7 @@ export interface StreamOptions {
  * `RecordReader.fill()` moves the unfinished record into the other of two buffers and lets the next chunk come into the
  * one that was read. So it is begun only where `advance()` says false, which ends the life of the record before.
  */
-export class StreamedCapture implements LiveSource {
+export class StreamedCapture implements LaneSource {
   readonly fd = -1
   onReady = () => {}
   readonly record = new CaptureRecord()
@@ -60,6 +60,7 @@ export class StreamedCapture implements LiveSource {
   readonly interfaces: CaptureInterface[] = []
   ended = false
   problem: string | null = null
+  clock: SourceClock | null = null
   /** Resolves when the header has been read, or when it has ended without one. */
   readonly opened: Promise<void>
   /** What writes the stream; null for a pipe. */
@@ -154,7 +155,8 @@ export class StreamedCapture implements LiveSource {
   /** As long as bytes wait to be parsed it is the time of the frame before them. */
   horizonNs(nowNs: number): number {
     if (this.ended || this.#isFinishing) return Number.POSITIVE_INFINITY
-    return this.#spool.isStarved ? nowNs - this.#latenessNs : this.#lastNs
+    if (this.#spool.isStarved) return nowNs - this.#latenessNs
+    return this.clock === null ? this.#lastNs : this.clock.correctedNs(this.#lastNs)
   }
 
   get isFilling(): boolean {
@@ -252,7 +254,10 @@ export class StreamedCapture implements LiveSource {
 
   #learnLateness(timeNs: number): void {
     this.#isFresh = false
-    const lateNs = (Date.now() - this.#epoch.seconds * 1000) * 1e6 - timeNs
+    const { clock } = this
+    if (clock?.isKnown === false) return
+    const passedNs = clock === null ? timeNs : clock.correctedNs(timeNs)
+    const lateNs = (Date.now() - this.#epoch.seconds * 1000) * 1e6 - passedNs
     if (lateNs > this.#latenessNs && lateNs < MAX_LATENESS_NS) this.#latenessNs = lateNs
   }
 

@@ -77,7 +77,8 @@ export class RotatingFile {
 
   /** Hands over what is held back, now and then. */
   flush(nowNs: number): void {
-    if (this.#isBroken || nowNs - this.#flushedNs < FLUSH_EVERY_NS) return
+    // The clock to go by may be found to be another one.
+    if (this.#isBroken || Math.abs(nowNs - this.#flushedNs) < FLUSH_EVERY_NS) return
     this.#flushedNs = nowNs
     try {
       this.#writer.flush()
@@ -87,9 +88,9 @@ export class RotatingFile {
     }
   }
 
-  /** Completes the current file. */
-  async finish(): Promise<void> {
-    if (!this.#isBroken) await this.#writer.finish()
+  /** Completes the current file, with comments on the capture as a whole. */
+  async finish(comments: readonly string[] = []): Promise<void> {
+    if (!this.#isBroken) await this.#writer.finish(comments)
   }
 
   close(): void {

@@ -1,5 +1,6 @@
 /** The live source: a running capture at one point, read without waiting. */
 
+import type { CaptureInterface } from '../reader.ts'
 import type { CaptureRecord } from '../record.ts'
 
 export interface LiveSource {
@@ -34,4 +35,21 @@ export interface LiveSource {
   stop(): void
   /** Frees everything. */
   close(): void
+}
+
+/** The clock by which a source's frames have their times, where it is not this machine's. */
+export interface SourceClock {
+  /** False: times can't be compared with this machine's yet. */
+  readonly isKnown: boolean
+  /** What this machine's clock showed when that one showed `ownNs`. */
+  correctedNs(ownNs: number): number
+}
+
+/** A program's output may describe several interfaces, and describes them as it goes. */
+export type LaneSource = LiveSource & {
+  readonly interfaces?: readonly CaptureInterface[] | undefined
+  /** Its records keep the times of their own clock; `horizonNs` is by this machine's. */
+  clock?: SourceClock | null
+  /** `poll(2)` has reported an error of the descriptor. */
+  noteError?(): void
 }

@@ -2,7 +2,8 @@
 
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { type LaneEnd, type LaneSource, LiveRecords } from '../../../src/capture/live/live-records.ts'
+import { type LaneEnd, LiveRecords } from '../../../src/capture/live/live-records.ts'
+import type { LaneSource } from '../../../src/capture/live/source.ts'
 import { CaptureRecord } from '../../../src/capture/record.ts'
 
 const SECONDS = 1_800_000_000

@@ -1,0 +1,73 @@
+/** The receipts reader: reads what the kernel counts before a capture and after it, and tells the difference. Read-only. */
+
+import { hostname, release } from 'node:os'
+import { KernelDropReader } from './kernel-drops.ts'
+import { type NotRead, RECEIPTS_SCHEMA, type Receipts } from './model.ts'
+import { NamespaceReader, type ReceiptNamespace } from './namespace-reader.ts'
+
+export type { ReceiptNamespace } from './namespace-reader.ts'
+
+export interface ReceiptOptions {
+  /** Addresses of the captured containers: their connections and rules are told first. */
+  readonly addresses?: readonly string[]
+  /** What was begun before, as that takes time; or why it could not be. It is the reader's to close. */
+  readonly drops?: KernelDropReader | string
+}
+
+export interface ReceiptsReader {
+  /** Reads the beginning. Never rejects: what can't be read is told in `notRead`. */
+  begin(): Promise<void>
+  /** Reads the end; to be called once. */
+  end(): Promise<Receipts>
+  /** Leaves nothing behind, whether or not there was an end. */
+  close(): void
+}
+
+/** For these namespaces, the host's first. */
+export function openReceipts(
+  namespaces: readonly ReceiptNamespace[],
+  { addresses = [], drops = KernelDropReader.begin() }: ReceiptOptions = {},
+): ReceiptsReader {
+  const notRead = new Map<string, NotRead>()
+  const note = (namespace: string | null, what: string, why: string) =>
+    notRead.set(`${namespace} ${what}`, { namespace, what, why: why.slice(0, 300) })
+  const readers = namespaces.map(
+    (one) => new NamespaceReader(one, addresses, (what, why) => note(one.name, what, why)),
+  )
+  if (typeof drops === 'string') note(null, 'kernel drop reasons', drops)
+  const dropReader = typeof drops === 'string' ? null : drops
+  let beginNs = 0n
+  return {
+    async begin() {
+      await Promise.all(readers.map((reader) => reader.begin()))
+      dropReader?.restart()
+      beginNs = nowNs()
+    },
+    async end() {
+      const endNs = nowNs()
+      dropReader?.look()
+      const counts = dropReader?.counts
+      if (counts && counts.lost > 0)
+        note(null, 'kernel drop reasons', `${counts.lost} drops came too fast to be counted`)
+      const read = await Promise.all(readers.map((reader) => reader.end()))
+      return {
+        schema: RECEIPTS_SCHEMA,
+        beginNs: String(beginNs),
+        endNs: String(endNs),
+        hostname: hostname(),
+        kernel: release(),
+        namespaces: read.filter((one) => one !== null),
+        drops: counts?.list() ?? [],
+        notRead: [...notRead.values()],
+      }
+    },
+    close() {
+      dropReader?.close()
+      for (const reader of readers) reader.close()
+    },
+  }
+}
+
+function nowNs(): bigint {
+  return BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e3)) * 1000n
+}
