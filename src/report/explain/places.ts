@@ -65,7 +65,11 @@ export function placeOf(
   const described = description === null ? null : match(DESCRIBED, description)
   const kind = look.linkType === LinkType.LinuxSll2 ? 'any' : (described?.kind ?? named?.kind ?? 'unknown')
   const known = receipts.flatMap(({ namespaces }) => namespaces).find(({ points }) => points.includes(name))
-  if (known) return place(kind, known.name === 'host' ? 'the host' : known.name, 'receipts')
+  if (known) {
+    // Both know it; the file's words say as well what it is: `container web`.
+    const words = described?.namespace.endsWith(known.name) ? described.namespace : known.name
+    return place(kind, known.name === 'host' ? 'the host' : words, 'receipts')
+  }
   if (described) return place(kind, described.namespace, 'capture')
   if (kind === 'any') return place(kind, 'the one where “any” was captured', 'look')
   if (named) return place(kind, named.namespace, 'name')

@@ -128,7 +128,10 @@ export class ExplainScreen {
     for (const { between, entry, text, knownFrom } of mappings) {
       const [a, b] = between.map(pointName) as [string, string]
       const place = a === b ? `before ${a}` : `between ${a} and ${b}`
-      const source = knownFrom === 'receipts' ? 'the kernel’s own entry' : 'derived from the frames'
+      const source =
+        knownFrom === 'receipts'
+          ? 'the kernel’s own entry, at the end of the capture'
+          : 'derived from the frames'
       lines.push(...this.#wrap(`  ${place} (${source})`, '    ').map(faint))
       lines.push(...this.#wrap(`    ${harmless(entry)}`, '      ').map(change))
       lines.push(...this.#wrap(`    ${harmless(text)}`, '    '))
