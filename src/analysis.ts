@@ -24,7 +24,7 @@ export interface AnalysisOptions {
   /** Keep the journeys, for `Analysis.journeys`. They go to a temporary file where they are many. */
   journeys?: boolean
   /** UDP destination port → tunnel, instead of the usual ports: 4789 and 8472 vxlan, 6081 geneve, 2152 gtpu. */
-  tunnelPorts?: ReadonlyMap<number, UdpTunnel>
+  tunnelPorts?: ReadonlyMap<number, UdpTunnel> | undefined
   /** Names of interfaces that a file only numbers (LINUX_SLL2), by index, or by `FILE:INDEX` where files differ. */
   interfaceNames?: ReadonlyMap<string, string>
   /** Leave all times as recorded, though files show that their clocks differ. */

@@ -1,6 +1,5 @@
 /** `hoptrace analyze`: reads captures, joins them, and prints what it found. */
 
-import { statSync } from 'node:fs'
 import { Command } from 'commander'
 import { type Analysis, analyze } from '../analysis.ts'
 import type { UdpTunnel } from '../decode/udp-tunnels.ts'
@@ -20,6 +19,7 @@ import {
   streamsTap,
   Verdicts,
 } from './expectation-options.ts'
+import { isLive, reportOnInterrupt } from './live-input.ts'
 import {
   addAddress,
   addCount,
@@ -210,21 +210,6 @@ function timesOf(flows: FlowList): { firstNsOf: (id: number) => string | undefin
     lastId = id
   }
   return { firstNsOf: (id) => (times[id] ? String(times[id]) : undefined), lastId }
-}
-
-/** Standard input, a FIFO or the like: it ends when whoever writes it ends. */
-function isLive(input: string): boolean {
-  const path = input.slice(input.indexOf('=') + 1)
-  return path === '-' || statSync(path, { throwIfNoEntry: false })?.isFile() === false
-}
-
-/** Ctrl-C reaches the program that captures as well: when that has ended, the report is due, and not lost. */
-function reportOnInterrupt(): void {
-  let interrupts = 0
-  process.on('SIGINT', () => {
-    if (++interrupts > 1) process.exit(130)
-    complain('the report follows when the input ends; Ctrl-C again gives up')
-  })
 }
 
 function renderSelected(

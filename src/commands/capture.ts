@@ -24,6 +24,7 @@ import {
   streamsTap,
   Verdicts,
 } from './expectation-options.ts'
+import { ExplainedCapture } from './explained-capture.ts'
 import { jsonListener, textListener } from './live-output.ts'
 import { addPid, addText, count, decodeAs, filterExpression } from './option-values.ts'
 import { complain, type Output, standardOutput } from './output.ts'
@@ -53,6 +54,7 @@ interface CaptureFlags extends ExpectationFlags {
   json?: boolean
   ndjson?: boolean
   watch?: boolean
+  explain?: boolean
   keepClocks?: boolean
 }
 
@@ -67,6 +69,7 @@ Examples:
   sudo hoptrace capture --container web \\
     --point far='exec:ssh host2 tcpdump -U -w - -i eth0'
   sudo hoptrace capture --container web -w t.pcapng --rotate 100MB --ring-size 10
+  sudo hoptrace capture --container web --explain       walk a packet, hop by hop
   sudo hoptrace capture --container web --count 50 --expect 'flow(tcp): snat'
 
 Ctrl-C ends it with the summary that hoptrace analyze gives.`
@@ -122,6 +125,7 @@ export function captureCommand(): Command {
     .option('--json', 'print one JSON document at the end (schema hoptrace.report/1)')
     .option('--ndjson', 'print a line of JSON for each packet as it completes')
     .option('--watch', 'show the live flows as a table that fills the terminal')
+    .option('--explain', 'at the end, explain the first request and its answer as hoptrace explain does')
     .addHelpText('after', EXAMPLES)
     .action(run)
   return addExpectationOptions(command)
@@ -161,6 +165,7 @@ async function run(flags: CaptureFlags): Promise<void> {
   )
   const readReceipts = async () => (await receipts?.end()) ?? null
   let file: RotatingFile | null = null
+  let explained: ExplainedCapture | null = null
   try {
     const user = sudoUser()
     points.follow(user !== null)
@@ -169,7 +174,8 @@ async function run(flags: CaptureFlags): Promise<void> {
       becomeUser(user)
       if (flags.rotate) requireFolderOf(user, flags.write!)
     }
-    file = await openFile(flags, records, points)
+    if (flags.explain) explained = new ExplainedCapture(flags.write)
+    file = await openFile(flags, records, points, explained?.path ?? flags.write)
     const verdicts = await Verdicts.open(flags, stdout)
     await receiptsBegun
     await points.begin()
@@ -230,6 +236,7 @@ async function run(flags: CaptureFlags): Promise<void> {
         `\n${renderText(selected, { columns: stdout.columns, color: stdout.color, hidesLinks: true })}`,
       )
     await verdicts.write(selected, suiteOf(flags))
+    await explained?.tell({ filter, tunnelPorts: flags.decodeAs }, stdout)
     await stdout.end()
   } finally {
     watch?.close()
@@ -237,6 +244,7 @@ async function run(flags: CaptureFlags): Promise<void> {
     receipts?.close()
     file?.close()
     records.close()
+    explained?.remove()
   }
 }
 
@@ -278,6 +286,10 @@ function check(flags: CaptureFlags): void {
     throw new HoptraceError(
       '--no-join only writes: give it -w, and leave out --json, --ndjson, --watch, --filter, --expect and --count',
     )
+  if (flags.explain && (outputs.length > 0 || !flags.join || flags.rotate || streamsTap(flags)))
+    throw new HoptraceError(
+      '--explain tells of one file, in words: leave out --json, --ndjson, --watch, --tap -, --rotate and --no-join',
+    )
   if (flags.watch) requireTerminal()
   if (flags.rotate && flags.write === undefined)
     throw new HoptraceError('--rotate is about the file that is written: name it with -w')
@@ -318,8 +330,9 @@ async function openFile(
   flags: CaptureFlags,
   records: LiveRecords,
   points: LivePoints,
+  write: string | undefined,
 ): Promise<RotatingFile | null> {
-  const { write, rotate, ringSize } = flags
+  const { rotate, ringSize } = flags
   if (write === undefined) return null
   const about = {
     points: records.points,
