@@ -10,6 +10,7 @@ import { type Finding, finding, type Severity } from './finding.ts'
 import { flowFindings } from './flow-findings.ts'
 import { neighbourFindings } from './neighbour-findings.ts'
 import { ReceiptReader } from './receipt-reader.ts'
+import { addRulePaths } from './rule-paths.ts'
 import { fullTables, slowHops, synFloods } from './run-findings.ts'
 import { addReceipts } from './translation-receipts.ts'
 
@@ -31,7 +32,11 @@ export interface Evidence {
 export function diagnose(evidence: Evidence): Finding[] {
   const { flows, points, observations, receipts } = evidence
   const reader = receipts.length > 0 ? new ReceiptReader(receipts) : null
-  if (reader) for (const flow of flows) addReceipts(flow, reader)
+  if (reader)
+    for (const flow of flows) {
+      addReceipts(flow, reader)
+      addRulePaths(flow, reader)
+    }
   const floods = synFloods(flows)
   const flooded = new Set(floods.flatMap((flood) => flood.flows))
   const findings = [

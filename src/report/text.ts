@@ -1,5 +1,6 @@
 /** The report for a terminal: the path, the flows, the findings, and what could not be joined. */
 
+import { renderChains } from './chains-text.ts'
 import { renderClocks } from './clocks-text.ts'
 import { renderExpectationCounts, renderExpectations } from './expectations/text.ts'
 import { renderFindingCounts, renderFindings } from './findings-text.ts'
@@ -60,6 +61,7 @@ export function renderText(report: Report, options: TextOptions): string {
     ...section('Names', '', renderNames(report, columns)),
     ...section('Flows', protocolCounts(flows), table),
     ...section('Findings', renderFindingCounts(findings), renderFindings(findings, columns, palette)),
+    ...section('Chains', 'the rules that a packet met', renderChains(flows, columns, palette)),
     ...section(
       'Receipts',
       'what the kernel counted meanwhile',
