@@ -58,7 +58,8 @@ export function parseTraceLine(line: string): TraceLine | null {
     const header = headerOf(rest)
     return header && { ...place, event: { kind: 'packet', header } }
   }
-  const policy = /^policy (\w+)\s*$/.exec(rest)
+  // The mark of the packet may follow.
+  const policy = /^policy (\w+)(?: meta mark \S+)?\s*$/.exec(rest)
   if (policy) return { ...place, event: { kind: 'policy', verdict: policy[1]! } }
   const rule = RULE.exec(rest)
   // The end of a chain that has no policy: where it returns, the one before goes on.
@@ -78,7 +79,7 @@ export function parseTraceLine(line: string): TraceLine | null {
 
 /** A rule without its counter. */
 export function plainRule(text: string): string {
-  return text.replace(COUNTER, '').trim()
+  return text.replace(COUNTER, '').replace(/ {2,}/g, ' ').trim()
 }
 
 function headerOf(text: string): TraceHeader | null {

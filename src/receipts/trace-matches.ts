@@ -60,12 +60,12 @@ export function traceMatchesOf(expression: string): TraceMatch[] | null {
     if (hasValue) before = { kind: kind || 'host', protocol }
     if (operator === 'or') alternatives.push(term)
     else {
-      const both = alternatives.map((one) => joined(one, term))
-      if (both.includes(null)) return null
-      alternatives = both as TraceMatch[]
+      const both = alternatives.flatMap((one) => joined(one, term))
+      if (both.some(hasTooMany)) return null
+      alternatives = both
     }
     if (alternatives.length > MAX_MATCHES) return null
-    if (at >= words.length) return alternatives
+    if (at >= words.length) return alternatives.length > 0 ? alternatives : null
     operator = words[at]!
     if (operator !== 'and' && operator !== 'or') return null
   }
@@ -76,10 +76,9 @@ export function narrowed(matches: readonly TraceMatch[], others: readonly TraceM
   return matches.flatMap((one) =>
     one.hosts.length + one.ports.length > 0 || others.length === 0
       ? one
-      : others.flatMap((other) => {
-          const both = joined(one, other)
-          return both === null ? [] : { ...both, isPublished: other.isPublished === true }
-        }),
+      : others.flatMap((other) =>
+          joined(one, other).map((both) => ({ ...both, isPublished: other.isPublished === true })),
+        ),
   )
 }
 
@@ -110,18 +109,22 @@ function termOf(kind: string, value: string, protocol: number | null): TraceMatc
   return isRange([from, to]) ? { protocol, hosts: [], ports: [[from, to]] } : null
 }
 
-/** What meets both; null where that can't be told. */
-function joined(a: TraceMatch, b: TraceMatch): TraceMatch | null {
-  if (a.protocol !== null && b.protocol !== null && a.protocol !== b.protocol) return null
+/** What meets both; nothing where no packet does. */
+function joined(a: TraceMatch, b: TraceMatch): TraceMatch[] {
+  if (a.protocol !== null && b.protocol !== null && a.protocol !== b.protocol) return []
   const hosts = [...new Set([...a.hosts, ...b.hosts])]
-  const ports = [...a.ports, ...b.ports]
-  if (hosts.length + ports.length > MAX_SIDES) return null
-  return { protocol: a.protocol ?? b.protocol, hosts, ports }
+  const isMixed = new Set(hosts.map((host) => host.includes(':'))).size > 1
+  return isMixed ? [] : [{ protocol: a.protocol ?? b.protocol, hosts, ports: [...a.ports, ...b.ports] }]
+}
+
+function hasTooMany({ hosts, ports }: TraceMatch): boolean {
+  return hosts.length + ports.length > MAX_SIDES
 }
 
 /** Each host and port at either side. None where something in it is no number or address. */
-function rulesOf({ protocol, hosts, ports, isPublished }: TraceMatch): string[] {
-  const areGood = hosts.every(isNetwork) && ports.every(isRange) && hosts.length + ports.length <= MAX_SIDES
+function rulesOf(match: TraceMatch): string[] {
+  const { protocol, hosts, ports, isPublished } = match
+  const areGood = hosts.every(isNetwork) && ports.every(isRange) && !hasTooMany(match)
   const isGood = protocol === null || (Number.isInteger(protocol) && protocol >= 0 && protocol < 256)
   if (!areGood || !isGood) return []
   const head: string[] = []
