@@ -144,10 +144,6 @@ export class NamespaceReader {
     return this.#namespace.path !== null && this.#held < 0
   }
 
-  get name(): string {
-    return this.#namespace.name
-  }
-
   /** A path by which programs find it as long as we hold it. */
   get path(): string | null {
     return this.#held < 0 ? null : `/proc/${process.pid}/fd/${this.#held}`

@@ -45,7 +45,13 @@ export function openReceipts(
     async begin() {
       await Promise.all(readers.map((reader) => reader.begin()))
       // Behind the rules, so that its table is none of them.
-      await tracing?.begin(readers)
+      await tracing?.begin(
+        readers.flatMap(({ path }, i) => {
+          const { name, path: given } = namespaces[i]!
+          // One that has ended by now has none.
+          return path === null && given !== null ? [] : { name, path }
+        }),
+      )
       dropReader?.restart()
       beginNs = nowNs()
     },
@@ -59,7 +65,7 @@ export function openReceipts(
       const read = await Promise.all(
         readers.map(async (reader) => {
           const receipts = await reader.end()
-          const found = traces?.get(reader.name)
+          const found = traces?.get(reader.path)
           return receipts && found ? { ...receipts, traces: found } : receipts
         }),
       )

@@ -24,7 +24,7 @@ interface Place {
 export class Tracing {
   readonly #task: TraceTask
   readonly #note: (namespace: string, what: string, why: string) => void
-  readonly #tracers = new Map<string, RuleTracer>()
+  readonly #tracers = new Map<Place, RuleTracer>()
   #isClosed = false
 
   constructor(task: TraceTask, note: (namespace: string, what: string, why: string) => void) {
@@ -35,20 +35,21 @@ export class Tracing {
   /** Never rejects: where it can't be done, that is noted. */
   async begin(places: readonly Place[]): Promise<void> {
     await Promise.all(
-      places.map(async ({ name, path }) => {
-        const why = (await reasonAgainst(path)) ?? (await this.#beginIn(name, path))
+      places.map(async (place) => {
+        const { name, path } = place
+        const why = (await reasonAgainst(path)) ?? (await this.#beginIn(place))
         // Hardly any container has rules.
         if (why !== null && (why !== NO_RULES || path === null)) this.#note(name, WHAT, why)
       }),
     )
   }
 
-  /** By name of the namespace; those without rules are not there. */
-  async end(): Promise<Map<string, TraceReceipt[]>> {
-    const ended = [...this.#tracers].map(async ([name, tracer]) => {
+  /** By path of the namespace; those without rules are not there. */
+  async end(): Promise<Map<string | null, TraceReceipt[]>> {
+    const ended = [...this.#tracers].map(async ([{ name, path }, tracer]) => {
       const { traces, why } = await tracer.end()
       if (why !== null) this.#note(name, WHAT, why)
-      return [name, traces] as const
+      return [path, traces] as const
     })
     this.#tracers.clear()
     return new Map(await Promise.all(ended))
@@ -59,11 +60,11 @@ export class Tracing {
     for (const tracer of this.#tracers.values()) tracer.close()
   }
 
-  async #beginIn(name: string, path: string | null): Promise<string | null> {
-    const begun = await RuleTracer.begin(path, this.#task)
+  async #beginIn(place: Place): Promise<string | null> {
+    const begun = await RuleTracer.begin(place.path, this.#task)
     if (typeof begun === 'string') return begun
     if (this.#isClosed) begun.close()
-    else this.#tracers.set(name, begun)
+    else this.#tracers.set(place, begun)
     return null
   }
 }
