@@ -10,10 +10,12 @@ import { LiveRecords } from '../capture/live/live-records.ts'
 import { RotatingFile, type Rotation } from '../capture/live/rotating-file.ts'
 import type { UdpTunnel } from '../decode/udp-tunnels.ts'
 import { HoptraceError } from '../errors.ts'
-import { LivePoints } from '../live/live-points.ts'
+import { type FoundPlaces, LivePoints } from '../live/live-points.ts'
 import { ReceiptsHelper } from '../live/receipts-helper.ts'
 import { isStream } from '../live/stream-points.ts'
+import { traceTaskFor } from '../live/trace-task.ts'
 import { analyzeLive, type LiveListener, recordLive } from '../live-analysis.ts'
+import type { TraceTask } from '../receipts/tracing.ts'
 import { type FlowFilter, selectFlows } from '../report/filter.ts'
 import { renderJsonChunks } from '../report/json.ts'
 import { renderText } from '../report/text.ts'
@@ -49,6 +51,7 @@ interface CaptureFlags extends ExpectationFlags {
   write?: string
   join: boolean
   receipts: boolean
+  traceRules?: boolean
   rotate?: { bytes?: number; everyMs?: number }
   ringSize?: number
   json?: boolean
@@ -101,6 +104,10 @@ export function captureCommand(): Command {
     .option('-w, --write <file>', 'write all frames into one pcapng, a point an interface')
     .option('--no-join', 'with -w: only write, at the least cost; hoptrace analyze joins it later')
     .option('--no-receipts', 'do not read what the kernel counts meanwhile: rules, conntrack, drops')
+    .option(
+      '--trace-rules',
+      'trace packets through the rules: adds an nftables table that marks them, until the end',
+    )
     .option('--rotate <size|time>', 'begin a new file at this size or age: 100MB, 10min', rotation)
     .option('--ring-size <files>', 'with --rotate: keep only the newest files', count)
     .option('--duration <time>', 'end after this time: 30s, 10min', timeSpan)
@@ -159,8 +166,9 @@ async function run(flags: CaptureFlags): Promise<void> {
       if (watch) watch.message = line
       else complain(line)
     },
-    (task) => {
-      receiptsBegun = receipts?.begin(task)
+    (found) => {
+      const { namespaces, addresses } = found
+      receiptsBegun = receipts?.begin({ namespaces, addresses, trace: traceTaskOf(flags, found) })
     },
   )
   const readReceipts = async () => (await receipts?.end()) ?? null
@@ -254,6 +262,14 @@ function wantsReceipts({ receipts, container, pid, netns, point = [] }: CaptureF
   return Boolean(container ?? pid ?? netns) || point.some((text) => !isStream(text))
 }
 
+/** Says what will be done before that is done. */
+function traceTaskOf({ traceRules, filter, bpf }: CaptureFlags, found: FoundPlaces): TraceTask | null {
+  if (!traceRules) return null
+  const { task, about } = traceTaskFor(found, filter?.text ?? bpf)
+  complain(about)
+  return task
+}
+
 /** Names the run for whoever reads many of them. */
 function suiteOf({ container = [], netns = [], pid = [], point = [] }: CaptureFlags): string {
   return ['hoptrace capture', ...container, ...netns, ...pid, ...point].join(' ')
@@ -289,6 +305,12 @@ function check(flags: CaptureFlags): void {
   if (flags.explain && (outputs.length > 0 || !flags.join || flags.rotate || streamsTap(flags)))
     throw new HoptraceError(
       '--explain tells of one file, in words: leave out --json, --ndjson, --watch, --tap -, --rotate and --no-join',
+    )
+  if (flags.traceRules && !flags.receipts)
+    throw new HoptraceError('--trace-rules belongs to the receipts: leave out --no-receipts')
+  if (flags.traceRules && !wantsReceipts(flags))
+    throw new HoptraceError(
+      '--trace-rules is about the rules of this host: name a container, or an interface with --point',
     )
   if (flags.watch) requireTerminal()
   if (flags.rotate && flags.write === undefined)

@@ -12,6 +12,7 @@ import { FindingList } from './finding-list.ts'
 import { flowFindings } from './flow-findings.ts'
 import { neighbourFindings } from './neighbour-findings.ts'
 import { ReceiptReader } from './receipt-reader.ts'
+import { addRulePaths } from './rule-paths.ts'
 import { fullTables, SlowHops, SynFloods } from './run-findings.ts'
 import { addReceipts } from './translation-receipts.ts'
 
@@ -42,7 +43,11 @@ export interface Evidence {
 export function diagnose(evidence: Evidence): Finding[] {
   const { flows, points, observations, receipts } = evidence
   const reader = receipts.length > 0 ? new ReceiptReader(receipts) : null
-  if (reader) amend(flows, (flow) => addReceipts(flow, reader))
+  if (reader)
+    amend(flows, (flow) => {
+      addReceipts(flow, reader)
+      addRulePaths(flow, reader)
+    })
   const [synFloods, slowHops] = [new SynFloods(), new SlowHops()]
   for (const flow of flows) {
     synFloods.note(flow)

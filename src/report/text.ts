@@ -1,5 +1,6 @@
 /** The report for a terminal: the path, the flows, the findings, and what could not be joined. */
 
+import { renderChains } from './chains-text.ts'
 import { renderClocks } from './clocks-text.ts'
 import { renderExpectationCounts, renderExpectations } from './expectations/text.ts'
 import { renderFindingCounts, renderFindings } from './findings-text.ts'
@@ -70,6 +71,7 @@ export function renderText(report: StreamedReport, options: TextOptions): string
     ...section('Names', '', names.render(columns)),
     ...section('Flows', protocolCounts(protocols), table),
     ...section('Findings', renderFindingCounts(findings), renderFindings(findings, columns, palette)),
+    ...section('Chains', 'the rules that a packet met', renderChains(flows, columns, palette)),
     ...section(
       'Receipts',
       'what the kernel counted meanwhile',
