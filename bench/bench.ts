@@ -3,10 +3,12 @@
  * figures and are never asserted; the answer's rightness is, before any figure is printed.
  *
  *   npm run bench -- [--frames N] [--flows N] [--runs N] [--seed N] [--long]
+ *   npm run bench -- --flows-memory [--flows N]
  *   npm run bench -- --live [--runs N] [--seconds N]
  *
  * `--long` measures files that are 10 × longer, too: memory must not grow with them. The files go into a temporary
- * folder (TMPDIR says where; 1.1 GB, with --long 11 GB) that is removed at the end. `--live` measures capturing instead.
+ * folder (TMPDIR says where; 1.1 GB, with --long 11 GB) that is removed at the end. `--flows-memory` measures 1,000,000
+ * flows that are open at once instead, `--live` capturing.
  */
 
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, statfsSync } from 'node:fs'
@@ -17,6 +19,7 @@ import type { Report } from '../src/report/model.ts'
 import { compare } from './check.ts'
 import { generate, POINTS, type TrueTranslation } from './generate.ts'
 import { benchLive } from './live.ts'
+import { generateManyFlows } from './many-flows.ts'
 import { alternate, type Command, isInstalled, type Measured, measure, node } from './measure.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
@@ -26,7 +29,8 @@ const SMALL = join(ROOT, 'captures/outbound-masquerade')
 const { values: options } = parseArgs({
   options: {
     frames: { type: 'string', default: '1000000' },
-    flows: { type: 'string', default: '1000' },
+    flows: { type: 'string' },
+    'flows-memory': { type: 'boolean', default: false },
     runs: { type: 'string', default: '3' },
     seed: { type: 'string', default: '1' },
     long: { type: 'boolean', default: false },
@@ -52,7 +56,14 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => pr
 try {
   sayMachine()
   if (options.live) await benchLive({ runs: Number(options.runs), seconds: Number(options.seconds), folder })
-  else await bench(Number(options.frames), Number(options.flows), Number(options.runs), Number(options.seed))
+  else if (options['flows-memory']) await benchFlows(Number(options.flows ?? 1_000_000))
+  else
+    await bench(
+      Number(options.frames),
+      Number(options.flows ?? 1000),
+      Number(options.runs),
+      Number(options.seed),
+    )
 } catch (error) {
   console.error((error as Error).message)
   process.exitCode = 1
@@ -73,6 +84,23 @@ async function bench(frames: number, flows: number, runs: number, seed: number):
   console.log(
     `\ncaptures/outbound-masquerade, whole command, median of 10: ${seconds.toFixed(3)} s (aim: under 0.3 s)`,
   )
+}
+
+/** What very many flows that are open at once take. */
+async function benchFlows(flows: number): Promise<void> {
+  console.log(`\n4 files, ${flows.toLocaleString('en')} TCP flows of 3 packets`)
+  const files = generateManyFlows(folder, flows)
+  for (const args of [[], ['--json']]) {
+    const name = ['hoptrace analyze', ...args].join(' ')
+    const { seconds, peakRssBytes } = await measure(
+      { name, runs: [node(HOPTRACE, 'analyze', ...args, ...files)] },
+      folder,
+    )
+    const peak = (peakRssBytes / 1e6).toFixed(0)
+    console.log(
+      `${name.padEnd(32)}${seconds.toFixed(2).padStart(9)} s${peak.padStart(10)} MB   aim: under 1000 MB`,
+    )
+  }
 }
 
 function sayMachine(): void {

@@ -16,7 +16,7 @@ import type { Receipts } from './receipts/model.ts'
 import { receiptComments, receiptsIn } from './receipts/receipts-text.ts'
 import type { JourneyReport } from './report/journey-lines.ts'
 import { journeyReports } from './report/journeys.ts'
-import type { Report } from './report/model.ts'
+import { type FlowReport, type Report, type StreamedReport, withArray } from './report/model.ts'
 
 export interface AnalysisOptions {
   /** The order of the points from client side to server side, by name; without it the order is worked out. */
@@ -24,19 +24,26 @@ export interface AnalysisOptions {
   /** Keep the journeys, for `Analysis.journeys`. They go to a temporary file where they are many. */
   journeys?: boolean
   /** UDP destination port → tunnel, instead of the usual ports: 4789 and 8472 vxlan, 6081 geneve, 2152 gtpu. */
-  tunnelPorts?: ReadonlyMap<number, UdpTunnel>
+  tunnelPorts?: ReadonlyMap<number, UdpTunnel> | undefined
   /** Names of interfaces that a file only numbers (LINUX_SLL2), by index, or by `FILE:INDEX` where files differ. */
   interfaceNames?: ReadonlyMap<string, string>
   /** Leave all times as recorded, though files show that their clocks differ. */
   keepClocks?: boolean
   /** Write all records into this pcapng file, each with the number of its packet. */
   write?: string
+  /** Of very many flows, findings are told in full only of so many; where a few flows are wanted, all of theirs. */
+  diagnoses?: (flow: FlowReport) => boolean
+  /** All findings of however many flows. */
+  keepsFindings?: boolean
   /** Called now and then while files are read. `totalBytes` is null where a pipe is among them. */
   onProgress?: (readBytes: number, totalBytes: number | null) => void
 }
 
 export interface Analysis {
-  report: Report
+  /** With an array of all flows, made when it is first asked for: a flow takes some kB. */
+  readonly report: Report
+  /** The same with flows that are read one after the other whenever they are gone through, for any number of them. */
+  readonly streamed: StreamedReport
   /** What the kernel counted while these captures ran, as far as the files hold it; in the order of the inputs. */
   receipts: Receipts[]
   /** Inputs that were named and could not be read, one line each; the report is about the others. */
@@ -79,9 +86,19 @@ export async function analyze(args: readonly string[], options: AnalysisOptions 
       writer?.close()
     }
     const joined = joining.flows(statedPath())
-    const report = joining.report(joined, [...warnings, ...interfaceNames.warnings()], receipts)
+    const streamed = joining.report(joined, {
+      warnings: [...warnings, ...interfaceNames.warnings()],
+      ...(options.diagnoses ? { diagnoses: options.diagnoses } : {}),
+      receipts,
+      keepsFindings: options.keepsFindings === true,
+    })
+    let report: Report | null = null
     return {
-      report,
+      streamed,
+      get report() {
+        report ??= withArray(streamed)
+        return report
+      },
       receipts,
       failures: [...failures, ...records.failures].map((failure) => failure.message),
       *journeys() {

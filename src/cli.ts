@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { analyzeCommand } from './commands/analyze.ts'
 import { captureCommand } from './commands/capture.ts'
+import { explainCommand } from './commands/explain.ts'
 import { labCommand } from './commands/lab.ts'
 import { complain } from './commands/output.ts'
 import { pointsCommand } from './commands/points.ts'
@@ -21,6 +22,7 @@ const program = new Command('hoptrace')
   .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage()}` })
   .addHelpText('after', '\nExample:\n  hoptrace analyze captures/outbound-masquerade')
 program.addCommand(analyzeCommand())
+program.addCommand(explainCommand())
 program.addCommand(pointsCommand())
 program.addCommand(captureCommand())
 program.addCommand(labCommand())

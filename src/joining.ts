@@ -16,7 +16,7 @@ import type { UdpTunnel } from './decode/udp-tunnels.ts'
 import { diagnose } from './diagnose/diagnose.ts'
 import { counted } from './diagnose/finding.ts'
 import type { Receipts } from './receipts/model.ts'
-import type { Report } from './report/model.ts'
+import type { Report, StreamedReport } from './report/model.ts'
 
 /** Reversals of less are what a capture on several processors looks like. */
 const NOTABLE_REVERSAL_NS = 1e6
@@ -98,15 +98,32 @@ export class Joining {
 
   /**
    * The report about these flows. `warnings` are what was noted before there were records, `receipts` what the
-   * kernels counted meanwhile.
+   * kernels counted meanwhile; for the others see `AnalysisOptions`.
    */
-  report(joined: JoinedFlows, warnings: readonly string[] = [], receipts: readonly Receipts[] = []): Report {
+  report(
+    joined: JoinedFlows,
+    {
+      warnings = [],
+      receipts = [],
+      diagnoses,
+      keepsFindings = false,
+    }: {
+      warnings?: readonly string[]
+      receipts?: readonly Receipts[]
+      diagnoses?: (flow: JoinedFlow) => boolean
+      keepsFindings?: boolean
+    } = {},
+  ): StreamedReport {
     const records = this.#records
     const { correlator } = this
     const { points, epoch, damages } = records
+    const links = joined.surveyLinks()
     const findings = diagnose({
       points,
       flows: joined.flows,
+      onFlow: (flow) => links.note(flow),
+      ...(diagnoses ? { diagnoses } : {}),
+      keepsFindings,
       observations: this.#observations,
       damages,
       receipts,
@@ -119,7 +136,7 @@ export class Joining {
         clock: clockReport(point, points),
       })),
       path: joined.path.map((point) => points[point]!.name),
-      ...joined.links(),
+      ...links.result(),
       flows: joined.flows,
       findings,
       notJoined: correlator.notJoined.list().map(({ reason, point, packets }) => ({
@@ -196,7 +213,7 @@ function oddities(
         `${source}: link type ${linkTypeName(linkType)} is not decoded: ${counted(unknownLinkType, 'frame')} of ${name} take no part`,
       )
   }
-  if (correlator.joinedJourneys === 0 && new Set(joined.flows.flatMap(pointsOfFlow)).size > 1)
+  if (correlator.joinedJourneys === 0 && areOfManyPoints(joined))
     lines.push(
       'no packet was seen at more than one point: these captures have no traffic in common' +
         (haveCommonEnds(joined)
@@ -208,6 +225,16 @@ function oddities(
       `${correlator.window.forced} packets were joined with less time than the window allows, as there were too many at once`,
     )
   return lines
+}
+
+function areOfManyPoints({ flows }: JoinedFlows): boolean {
+  let first: string | undefined
+  return flows.some((flow) =>
+    pointsOfFlow(flow).some((point) => {
+      first ??= point
+      return point !== first
+    }),
+  )
 }
 
 function pointsOfFlow({ forward, reverse }: JoinedFlow): string[] {

@@ -12,7 +12,7 @@ import { Generation, type LiveView } from './live-generation.ts'
 import type { Receipts } from './receipts/model.ts'
 import { receiptComments } from './receipts/receipts-text.ts'
 import type { JourneyReport } from './report/journey-lines.ts'
-import type { FlowReport, Report } from './report/model.ts'
+import { type FlowReport, type Report, withArray } from './report/model.ts'
 
 /** How often packets are told, in ms; less often where telling takes long. */
 const TELL_EVERY_MS = 50
@@ -148,10 +148,11 @@ export async function analyzeLive(
   await tell(true)
   if (telling !== null) await Promise.race([telling, setTimeout(LAST_TELL_MS)])
   await tell(true)
-  const report = generation.joining.report(
-    generation.flows(),
-    generation.warnings(),
-    receipts === null ? [] : [receipts],
+  const report = withArray(
+    generation.joining.report(generation.flows(), {
+      warnings: generation.warnings(),
+      receipts: receipts === null ? [] : [receipts],
+    }),
   )
   return { report, receipts, fileError }
 }

@@ -4,7 +4,7 @@ import type { LiveRecords } from './capture/live/live-records.ts'
 import type { PointIndex } from './capture/record.ts'
 import type { FlowIndex } from './correlate/flows.ts'
 import { LiveJourneys } from './correlate/live-journeys.ts'
-import type { PatternOutcome } from './correlate/outcomes.ts'
+import type { Outcomes } from './correlate/outcomes.ts'
 import { type JoinedFlows, joinedFlows } from './correlate/result.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
 import { Joining, type RecordWriter } from './joining.ts'
@@ -40,7 +40,7 @@ export class Generation {
   readonly #forgottenFlows: number
   readonly #forgottenPackets: number
   /** Outcomes by pattern as they stood when packets were told last. */
-  #outcomes: ReadonlyMap<number, PatternOutcome> = new Map()
+  #outcomes: Pick<Outcomes, 'get'> = new Map()
   #skipped = 0
   readonly #ids = new Map<FlowIndex, number>()
   /** Flows up to here have their numbers. */
@@ -138,10 +138,10 @@ export class Generation {
       packets: this.packets,
       flowCount: this.flowCount,
       flows: (count) => {
-        const lastNs = (flow: FlowIndex) => Math.max(flows.lastNs[2 * flow]!, flows.lastNs[2 * flow + 1]!)
+        const lastNs = (flow: FlowIndex) => flows.lastNs[flow]!
         let active: FlowIndex[] = []
         // What no packet has been told of yet has no way to show.
-        const hasWay = (flow: FlowIndex) => flows.wayHead[2 * flow]! >= 0 || flows.wayHead[2 * flow + 1]! >= 0
+        const hasWay = (flow: FlowIndex) => flows.stations[2 * flow]! + flows.stations[2 * flow + 1]! > 0
         for (let flow = 0; flow < flows.count; flow++)
           if (!flows.isMerged(flow) && hasWay(flow)) active.push(flow)
         const recentNs = this.#records.nowNs() - RECENT_NS

@@ -1,15 +1,14 @@
 /** `hoptrace analyze`: reads captures, joins them, and prints what it found. */
 
-import { statSync } from 'node:fs'
 import { Command } from 'commander'
 import { type Analysis, analyze } from '../analysis.ts'
 import type { UdpTunnel } from '../decode/udp-tunnels.ts'
 import { HoptraceError } from '../errors.ts'
-import { type FlowFilter, renderNoMatch, selectFlows } from '../report/filter.ts'
+import { type FlowFilter, flowTest, isEmpty, renderNoMatch, selectFlows } from '../report/filter.ts'
 import { renderFlowDetail } from '../report/flow-detail.ts'
 import { renderJourneyLine } from '../report/journey-lines.ts'
 import { renderJsonChunks } from '../report/json.ts'
-import type { Report } from '../report/model.ts'
+import type { FlowList, StreamedReport } from '../report/model.ts'
 import { renderPacketLine } from '../report/packet-line.ts'
 import { renderText } from '../report/text.ts'
 import {
@@ -20,6 +19,7 @@ import {
   streamsTap,
   Verdicts,
 } from './expectation-options.ts'
+import { isLive, reportOnInterrupt } from './live-input.ts'
 import {
   addAddress,
   addCount,
@@ -124,7 +124,10 @@ async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
   const listsPackets = flags.packets === true && !flags.json && !streamsJourneys
   const bar = progressBar()
   if (inputs.some(isLive)) reportOnInterrupt()
+  const filter = filterOf(flags)
   const analysis = await analyze(inputs, {
+    ...(isEmpty(filter) ? {} : { diagnoses: flowTest(filter) }),
+    keepsFindings: flags.expect !== undefined,
     journeys: listsPackets || journeyPath !== undefined,
     onProgress: bar.update,
     ...(flags.decodeAs ? { tunnelPorts: flags.decodeAs } : {}),
@@ -134,25 +137,23 @@ async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
     ...(flags.write === undefined ? {} : { write: flags.write }),
   }).finally(bar.stop)
   for (const failure of analysis.failures) complain(failure)
-  const filter = filterOf(flags)
-  const selected = selectFlows(analysis.report, filter)
+  const { streamed } = analysis
+  const selected = selectFlows(streamed, filter)
   // Set in front of all output: it stands whether or not somebody reads that to its end.
   if (analysis.failures.length > 0) process.exitCode = 2
   else if (flags.check && selected.findings.some((finding) => finding.severity === 'error'))
     process.exitCode = 1
 
-  if (flags.check && selected.flows.length === 0 && analysis.report.flows.length > 0) process.exitCode = 2
+  if (flags.check && selected.flows.length === 0 && streamed.flows.length > 0) process.exitCode = 2
 
   const judged = verdicts.judge(selected)
   const noMatch =
-    selected.flows.length === 0 && analysis.report.flows.length > 0
-      ? renderNoMatch(analysis.report, filter)
-      : null
+    selected.flows.length === 0 && streamed.flows.length > 0 ? renderNoMatch(streamed, filter) : null
   if (flags.json) {
     for (const piece of renderJsonChunks(judged)) await stdout.write(piece)
   } else if (showsReport) {
     await stdout.write(
-      noMatch === null ? renderSelected(judged, flags, stdout, selected !== analysis.report) : `${noMatch}\n`,
+      noMatch === null ? renderSelected(judged, flags, stdout, selected !== streamed) : `${noMatch}\n`,
     )
     if (noMatch !== null || flags.flow) await stdout.write(verdicts.section(judged, stdout))
   } else if (streamsJourneys) verdicts.complain(judged)
@@ -171,12 +172,12 @@ async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
 /** One pass for both: the journeys can be had only once. */
 async function writeJourneys(
   { journeys }: Analysis,
-  { flows }: Report,
+  { flows }: StreamedReport,
   { json, text }: { json: Output | null; text: Output | null },
 ): Promise<void> {
   if (!(json || text) || flows.length === 0) return
-  const firstNs = new Map(flows.map((flow) => [flow.id, flow.firstNs]))
-  const idColumns = flows.length > 1 ? String(flows.at(-1)!.id).length + 2 : 0
+  const { firstNsOf, lastId } = timesOf(flows)
+  const idColumns = flows.length > 1 ? String(lastId).length + 2 : 0
   const options = text && {
     // A file or a pipe has room for all of a packet's way, and `grep` finds it there.
     columns: text.isTerminal ? text.columns - idColumns : Number.POSITIVE_INFINITY,
@@ -184,7 +185,7 @@ async function writeJourneys(
   }
   await text?.write('\n')
   for (const journey of journeys()) {
-    const flowFirstNs = firstNs.get(journey.flow)
+    const flowFirstNs = firstNsOf(journey.flow)
     if (flowFirstNs === undefined) continue
     if (json) await json.write(`${renderJourneyLine(journey)}\n`)
     if (text && options) {
@@ -195,22 +196,28 @@ async function writeJourneys(
   }
 }
 
-/** Standard input, a FIFO or the like: it ends when whoever writes it ends. */
-function isLive(input: string): boolean {
-  const path = input.slice(input.indexOf('=') + 1)
-  return path === '-' || statSync(path, { throwIfNoEntry: false })?.isFile() === false
+/** When flows began, by their numbers; undefined where the flow is not among them. 8 bytes for each. */
+function timesOf(flows: FlowList): { firstNsOf: (id: number) => string | undefined; lastId: number } {
+  let times = new BigInt64Array(1024)
+  let lastId = 0
+  for (const { id, firstNs } of flows) {
+    if (id >= times.length) {
+      const more = new BigInt64Array(2 * id)
+      more.set(times)
+      times = more
+    }
+    times[id] = BigInt(firstNs)
+    lastId = id
+  }
+  return { firstNsOf: (id) => (times[id] ? String(times[id]) : undefined), lastId }
 }
 
-/** Ctrl-C reaches the program that captures as well: when that has ended, the report is due, and not lost. */
-function reportOnInterrupt(): void {
-  let interrupts = 0
-  process.on('SIGINT', () => {
-    if (++interrupts > 1) process.exit(130)
-    complain('the report follows when the input ends; Ctrl-C again gives up')
-  })
-}
-
-function renderSelected(report: Report, flags: AnalyzeFlags, stdout: Output, isPart: boolean): string {
+function renderSelected(
+  report: StreamedReport,
+  flags: AnalyzeFlags,
+  stdout: Output,
+  isPart: boolean,
+): string {
   const options = { columns: stdout.columns, color: stdout.color }
   if (flags.flow) return report.flows.map((flow) => renderFlowDetail(report, flow, options)).join('\n')
   // Whoever states the path knows it; and what is told of all traffic is not about a few flows of it.

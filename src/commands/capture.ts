@@ -10,10 +10,12 @@ import { LiveRecords } from '../capture/live/live-records.ts'
 import { RotatingFile, type Rotation } from '../capture/live/rotating-file.ts'
 import type { UdpTunnel } from '../decode/udp-tunnels.ts'
 import { HoptraceError } from '../errors.ts'
-import { LivePoints } from '../live/live-points.ts'
+import { type FoundPlaces, LivePoints } from '../live/live-points.ts'
 import { ReceiptsHelper } from '../live/receipts-helper.ts'
 import { isStream } from '../live/stream-points.ts'
+import { traceTaskFor } from '../live/trace-task.ts'
 import { analyzeLive, type LiveListener, recordLive } from '../live-analysis.ts'
+import type { TraceTask } from '../receipts/tracing.ts'
 import { type FlowFilter, selectFlows } from '../report/filter.ts'
 import { renderJsonChunks } from '../report/json.ts'
 import { renderText } from '../report/text.ts'
@@ -24,6 +26,7 @@ import {
   streamsTap,
   Verdicts,
 } from './expectation-options.ts'
+import { ExplainedCapture } from './explained-capture.ts'
 import { jsonListener, textListener } from './live-output.ts'
 import { addPid, addText, count, decodeAs, filterExpression } from './option-values.ts'
 import { complain, type Output, standardOutput } from './output.ts'
@@ -48,11 +51,13 @@ interface CaptureFlags extends ExpectationFlags {
   write?: string
   join: boolean
   receipts: boolean
+  traceRules?: boolean
   rotate?: { bytes?: number; everyMs?: number }
   ringSize?: number
   json?: boolean
   ndjson?: boolean
   watch?: boolean
+  explain?: boolean
   keepClocks?: boolean
 }
 
@@ -67,6 +72,7 @@ Examples:
   sudo hoptrace capture --container web \\
     --point far='exec:ssh host2 tcpdump -U -w - -i eth0'
   sudo hoptrace capture --container web -w t.pcapng --rotate 100MB --ring-size 10
+  sudo hoptrace capture --container web --explain       walk a packet, hop by hop
   sudo hoptrace capture --container web --count 50 --expect 'flow(tcp): snat'
 
 Ctrl-C ends it with the summary that hoptrace analyze gives.`
@@ -98,6 +104,10 @@ export function captureCommand(): Command {
     .option('-w, --write <file>', 'write all frames into one pcapng, a point an interface')
     .option('--no-join', 'with -w: only write, at the least cost; hoptrace analyze joins it later')
     .option('--no-receipts', 'do not read what the kernel counts meanwhile: rules, conntrack, drops')
+    .option(
+      '--trace-rules',
+      'trace packets through the rules: adds an nftables table that marks them, until the end',
+    )
     .option('--rotate <size|time>', 'begin a new file at this size or age: 100MB, 10min', rotation)
     .option('--ring-size <files>', 'with --rotate: keep only the newest files', count)
     .option('--duration <time>', 'end after this time: 30s, 10min', timeSpan)
@@ -122,6 +132,7 @@ export function captureCommand(): Command {
     .option('--json', 'print one JSON document at the end (schema hoptrace.report/1)')
     .option('--ndjson', 'print a line of JSON for each packet as it completes')
     .option('--watch', 'show the live flows as a table that fills the terminal')
+    .option('--explain', 'at the end, explain the first request and its answer as hoptrace explain does')
     .addHelpText('after', EXAMPLES)
     .action(run)
   return addExpectationOptions(command)
@@ -155,12 +166,14 @@ async function run(flags: CaptureFlags): Promise<void> {
       if (watch) watch.message = line
       else complain(line)
     },
-    (task) => {
-      receiptsBegun = receipts?.begin(task)
+    (found) => {
+      const { namespaces, addresses } = found
+      receiptsBegun = receipts?.begin({ namespaces, addresses, trace: traceTaskOf(flags, found) })
     },
   )
   const readReceipts = async () => (await receipts?.end()) ?? null
   let file: RotatingFile | null = null
+  let explained: ExplainedCapture | null = null
   try {
     const user = sudoUser()
     points.follow(user !== null)
@@ -169,7 +182,8 @@ async function run(flags: CaptureFlags): Promise<void> {
       becomeUser(user)
       if (flags.rotate) requireFolderOf(user, flags.write!)
     }
-    file = await openFile(flags, records, points)
+    if (flags.explain) explained = new ExplainedCapture(flags.write)
+    file = await openFile(flags, records, points, explained?.path ?? flags.write)
     const verdicts = await Verdicts.open(flags, stdout)
     await receiptsBegun
     await points.begin()
@@ -230,6 +244,7 @@ async function run(flags: CaptureFlags): Promise<void> {
         `\n${renderText(selected, { columns: stdout.columns, color: stdout.color, hidesLinks: true })}`,
       )
     await verdicts.write(selected, suiteOf(flags))
+    await explained?.tell({ filter, tunnelPorts: flags.decodeAs }, stdout)
     await stdout.end()
   } finally {
     watch?.close()
@@ -237,6 +252,7 @@ async function run(flags: CaptureFlags): Promise<void> {
     receipts?.close()
     file?.close()
     records.close()
+    explained?.remove()
   }
 }
 
@@ -244,6 +260,14 @@ async function run(flags: CaptureFlags): Promise<void> {
 function wantsReceipts({ receipts, container, pid, netns, point = [] }: CaptureFlags): boolean {
   if (!receipts || process.platform !== 'linux') return false
   return Boolean(container ?? pid ?? netns) || point.some((text) => !isStream(text))
+}
+
+/** Says what will be done before that is done. */
+function traceTaskOf({ traceRules, filter, bpf }: CaptureFlags, found: FoundPlaces): TraceTask | null {
+  if (!traceRules) return null
+  const { task, about } = traceTaskFor(found, filter?.text ?? bpf)
+  complain(about)
+  return task
 }
 
 /** Names the run for whoever reads many of them. */
@@ -277,6 +301,16 @@ function check(flags: CaptureFlags): void {
   )
     throw new HoptraceError(
       '--no-join only writes: give it -w, and leave out --json, --ndjson, --watch, --filter, --expect and --count',
+    )
+  if (flags.explain && (outputs.length > 0 || !flags.join || flags.rotate || streamsTap(flags)))
+    throw new HoptraceError(
+      '--explain tells of one file, in words: leave out --json, --ndjson, --watch, --tap -, --rotate and --no-join',
+    )
+  if (flags.traceRules && !flags.receipts)
+    throw new HoptraceError('--trace-rules belongs to the receipts: leave out --no-receipts')
+  if (flags.traceRules && !wantsReceipts(flags))
+    throw new HoptraceError(
+      '--trace-rules is about the rules of this host: name a container, or an interface with --point',
     )
   if (flags.watch) requireTerminal()
   if (flags.rotate && flags.write === undefined)
@@ -318,8 +352,9 @@ async function openFile(
   flags: CaptureFlags,
   records: LiveRecords,
   points: LivePoints,
+  write: string | undefined,
 ): Promise<RotatingFile | null> {
-  const { write, rotate, ringSize } = flags
+  const { rotate, ringSize } = flags
   if (write === undefined) return null
   const about = {
     points: records.points,

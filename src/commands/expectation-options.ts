@@ -7,7 +7,7 @@ import { renderJunit } from '../report/expectations/junit.ts'
 import { type Expectation, parseExpectation } from '../report/expectations/parse.ts'
 import { renderTap } from '../report/expectations/tap.ts'
 import { renderExpectationSection } from '../report/expectations/text.ts'
-import type { Report } from '../report/model.ts'
+import { type StreamedReport, withArray } from '../report/model.ts'
 import { complain, type Output, outputFile } from './output.ts'
 
 export interface ExpectationFlags {
@@ -94,15 +94,15 @@ export class Verdicts {
   }
 
   /** The report with what came of each expectation; sets exit code 1 where one does not hold and nothing worse is set. */
-  judge(report: Report): Report {
+  judge(report: StreamedReport): StreamedReport {
     if (this.#expectations.length === 0) return report
-    const judged = withExpectations(report, this.#expectations)
+    const judged = withExpectations(withArray(report), this.#expectations)
     if (!allHold(judged) && !process.exitCode) process.exitCode = 1
-    return judged
+    return { ...report, expectations: judged.expectations! }
   }
 
   /** Writes TAP and JUnit. `suite` names the run. */
-  async write({ expectations = [] }: Report, suite: string): Promise<void> {
+  async write({ expectations = [] }: StreamedReport, suite: string): Promise<void> {
     await this.#tap?.write(renderTap(expectations))
     await this.#junit?.write(renderJunit(expectations, suite))
     await this.#tap?.end()
@@ -110,12 +110,12 @@ export class Verdicts {
   }
 
   /** On stdout, where the report is not shown in full. */
-  section(report: Report, { columns, color }: Output): string {
+  section(report: StreamedReport, { columns, color }: Output): string {
     return report.expectations ? `\n${renderExpectationSection(report, { columns, color })}` : ''
   }
 
   /** On stderr, where stdout has something else and nothing tells what came of them. */
-  complain({ expectations = [] }: Report): void {
+  complain({ expectations = [] }: StreamedReport): void {
     for (const { expression, holds, evidence } of expectations)
       complain(`${holds ? 'holds' : 'does not hold'}: ${expression}: ${evidence}`)
   }

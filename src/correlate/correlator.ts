@@ -10,7 +10,7 @@ import { type DirectionIndex, FlowTable, Seen } from './flows.ts'
 import { FragmentTable, type LaterFragment } from './fragments.ts'
 import { IcmpErrors } from './icmp-errors.ts'
 import { Identity, Protocol } from './identity.ts'
-import { LatencyTable } from './latency.ts'
+import { Latencies } from './latencies.ts'
 import { LegFinder } from './leg-finder.ts'
 import { type LegIndex, LegTable } from './legs.ts'
 import { LinkHeaderTable } from './link-headers.ts'
@@ -53,8 +53,8 @@ export class Correlator {
   readonly legs = new LegTable()
   readonly linkHeaders = new LinkHeaderTable()
   readonly patterns = new PatternTable()
-  readonly flows = new FlowTable(this.legs, this.patterns)
-  readonly latency = new LatencyTable()
+  readonly latency = new Latencies(this.legs)
+  readonly flows = new FlowTable(this.legs, this.patterns, this.latency)
   readonly window = new JourneyWindow()
   readonly twins = new Twins(this)
   readonly notJoined = new NotJoined()
@@ -138,7 +138,7 @@ export class Correlator {
       leg = this.#legFinder.legOf(point, headers, timeNs, encapsulation)
       matched = this.#matcher.match(leg, headers, timeNs)
     }
-    this.legs.lastNs[leg] = timeNs
+    if (headers.protocol !== Protocol.Tcp) this.legs.lastNs.set(leg, timeNs)
     const length = headers.payloadLenBytes
     switch (matched) {
       case Match.Sighting: {
@@ -151,7 +151,7 @@ export class Correlator {
         return this.window.serial[slot]!
       }
       case Match.Copy:
-        this.legs.duplicates[leg]!++
+        this.legs.duplicates.add(leg, 1)
         return this.window.serial[this.#matcher.slot]!
       case Match.SecondVisit: {
         const slot = this.#matcher.slot
@@ -174,7 +174,7 @@ export class Correlator {
     }
     if (headers.protocol === Protocol.Udp && matched === Match.None) {
       matched = this.#udpSegments.match(leg, headers, record.frame, timeNs)
-      if (matched === Match.Copy) this.legs.duplicates[leg]!++
+      if (matched === Match.Copy) this.legs.duplicates.add(leg, 1)
       if (matched === Match.Sighting || matched === Match.Copy)
         return this.window.serial[this.#udpSegments.slot]!
     }
@@ -268,6 +268,9 @@ export class Correlator {
   finish(): void {
     this.#fragments.finish()
     while (this.window.size > 0) this.#tally.finishOldest()
+    // What is told of the flows takes memory, too.
+    this.window.release()
+    this.legs.forgetTuples()
   }
 
   /** It is this late, whether or not a record says so: journeys that have waited long enough leave the window. */
@@ -325,7 +328,7 @@ export class Correlator {
     window.previous[slot] = flows.lastJourney[direction]!
     flows.lastJourney[direction] = window.serial[slot]!
     if (timeNs < flows.firstNs[direction]!) flows.firstNs[direction] = timeNs
-    if (timeNs > flows.lastNs[direction]!) flows.lastNs[direction] = timeNs
+    if (timeNs > flows.lastNs[direction >> 1]!) flows.lastNs[direction >> 1] = timeNs
     if (headers.protocol === Protocol.Tcp) {
       this.#beginTcp(slot, direction, headers, point, timeNs)
       flows.signs.note(direction, headers, point, frame)
@@ -376,7 +379,7 @@ export class Correlator {
         !repeatsSyn
       ) {
         window.flags[slot]! |= JourneyFlag.Retransmission
-        flows.retransmissions[direction]!++
+        flows.retransmissions.add(direction, 1)
         flows.signs.noteResent(direction, headers, (seqEnd) => flows.isAcked(direction, seqEnd))
         this.#markResent(slot, headers.tcpSeq, sequenceLength(headers))
       }

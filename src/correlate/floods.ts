@@ -23,12 +23,12 @@ export function withoutFloods(
   const onTheWay = there.filter((leg) => answering.has(legs.point[leg]!))
   return there.filter((leg) => {
     if (answering.has(legs.point[leg]!)) return true
-    const packets = legs.packets[leg]!
+    const packets = legs.packets(leg)
     return !onTheWay.some(
       (other) =>
         legs.ttl[other] === legs.ttl[leg] &&
-        packets * 2 <= legs.packets[other]! &&
-        (packets <= FEW_PACKETS || packets <= FEW_SHARE * legs.packets[other]!),
+        packets * 2 <= legs.packets(other) &&
+        (packets <= FEW_PACKETS || packets <= FEW_SHARE * legs.packets(other)),
     )
   })
 }

@@ -19,7 +19,7 @@ import type {
 } from './joined-flow.ts'
 import type { LegIndex } from './legs.ts'
 import type { NextHops } from './next-hops.ts'
-import { coOccurrence, outcomesOf, type PatternOutcome } from './outcomes.ts'
+import { coOccurrence, Outcomes, outcomesOf } from './outcomes.ts'
 import { EVIDENCE_FRAMES } from './patterns.ts'
 import { passedTwice, translations } from './translations.ts'
 
@@ -34,7 +34,8 @@ export interface Ways {
 }
 
 export class FlowReader {
-  readonly outcomes = new Map<number, PatternOutcome>()
+  /** Of the flows that have been read. */
+  readonly outcomes = new Outcomes()
   readonly #correlator: Correlator
   readonly #epoch: Epoch
   readonly #nextHops: NextHops
@@ -102,7 +103,6 @@ export class FlowReader {
     const lastBack = reverseReport.path.at(-1)
     const rtt = flows.rttNs[flow]!
     const signs = flowSigns(this.#correlator, forward, this.#endNs)
-    const lastNs = Math.max(flows.lastNs[forward]!, flows.lastNs[reverse]!)
     const mssChanges = [
       ...this.#mssChanges(ways.way[0], 'forward'),
       ...this.#mssChanges(ways.way[1], 'reverse'),
@@ -114,14 +114,20 @@ export class FlowReader {
       client: first?.src ?? lastBack!.dst,
       server: first?.dst ?? lastBack!.src,
       firstNs: this.#epoch.toUnixNs(firstNs).toString(),
-      lastNs: this.#epoch.toUnixNs(lastNs).toString(),
+      lastNs: this.#epoch.toUnixNs(flows.lastNs[flow]!).toString(),
       forward: forwardReport,
       reverse: reverseReport,
       translations: translations(forwardReport.path, reverseReport.path, forwardTogether, isEcho(protocol)),
       lost,
       unseen,
-      latency: [...this.#latencies(ways.way[0], 'forward'), ...this.#latencies(ways.way[1], 'reverse')],
-      retransmissions: { forward: flows.retransmissions[forward]!, reverse: flows.retransmissions[reverse]! },
+      latency: [
+        ...this.#latencies(forward, ways.way[0], 'forward'),
+        ...this.#latencies(reverse, ways.way[1], 'reverse'),
+      ],
+      retransmissions: {
+        forward: flows.retransmissions.get(forward),
+        reverse: flows.retransmissions.get(reverse),
+      },
       rttNs: Number.isNaN(rtt) ? null : rtt,
       icmpErrors,
       segmentationDiffers: (flows.recut[forward]! | flows.recut[reverse]!) !== 0,
@@ -129,7 +135,7 @@ export class FlowReader {
       dnsNames: this.#names(forward),
       passedTwice: passedTwice(forwardReport.path, forwardTogether),
       duplicates: [...ways.way[0], ...ways.way[1]].reduce(
-        (sum, leg) => sum + this.#correlator.legs.duplicates[leg]!,
+        (sum, leg) => sum + this.#correlator.legs.duplicates.get(leg),
         0,
       ),
       ...(mssChanges.length > 0 && { mssChanges }),
@@ -141,8 +147,7 @@ export class FlowReader {
     const { patterns } = this.#correlator
     const names: [string, string] = [this.#pointName(between[0]), this.#pointName(between[1])]
     const packets = patterns.packets[row]!
-    const at = row * EVIDENCE_FRAMES
-    const frames = [...patterns.frames.subarray(at, at + Math.min(packets, EVIDENCE_FRAMES))]
+    const frames = patterns.evidence(row)
     const known = lost.find(
       (l) => l.direction === direction && l.between[0] === names[0] && l.between[1] === names[1],
     )
@@ -159,19 +164,27 @@ export class FlowReader {
     return {
       point: this.#pointName(legs.point[leg]!),
       ...this.encapsulation(leg),
-      src: { ip: this.address(legs.source[leg]!), port: legs.sourcePort(leg) },
-      dst: { ip: this.address(legs.destination[leg]!), port: legs.destinationPort(leg) },
+      ...this.ends(leg),
       ttl: legs.ttl[leg]!,
-      packets: legs.packets[leg]!,
+      packets: legs.packets(leg),
     }
   }
 
-  #latencies(way: LegIndex[], direction: DirectionName): Latency[] {
+  /** Addresses and ports of packets as a leg shows them. */
+  ends(leg: LegIndex): Pick<Station, 'src' | 'dst'> {
+    const { legs } = this.#correlator
+    return {
+      src: { ip: this.address(legs.source[leg]!), port: legs.sourcePort(leg) },
+      dst: { ip: this.address(legs.destination[leg]!), port: legs.destinationPort(leg) },
+    }
+  }
+
+  #latencies(index: DirectionIndex, way: LegIndex[], direction: DirectionName): Latency[] {
     const { latency, legs } = this.#correlator
     const list: Latency[] = []
     for (let i = 1; i < way.length; i++) {
       const [a, b] = [way[i - 1]!, way[i]!]
-      const summary = latency.between(a, b)
+      const summary = latency.between(index, a, b)
       if (!summary) continue
       const between: [string, string] = [this.#pointName(legs.point[a]!), this.#pointName(legs.point[b]!)]
       list.push({ direction, between, ...summary })

@@ -1,8 +1,9 @@
 /** Flows: two directions each, grown together from legs as journeys show which of them belong to one conversation. */
 
-import { grown } from './columns.ts'
+import { grown, SparseCounts } from './columns.ts'
 import { Protocol } from './identity.ts'
-import type { LegIndex, LegTable } from './legs.ts'
+import type { Latencies } from './latencies.ts'
+import { type LegIndex, type LegTable, NO_STATION } from './legs.ts'
 import { MAX_STATIONS, type PatternTable } from './patterns.ts'
 import { StreamStarts } from './stream-starts.ts'
 import { TcpSigns } from './tcp-signs.ts'
@@ -32,29 +33,26 @@ export class FlowTable {
   /** First and last leg in the order of first records (linked by `legs.sibling`), or -1. */
   firstLeg = new Int32Array(64)
   lastLeg = new Int32Array(64)
-  /** First leg along the way (linked by `legs.next`), or -1. */
-  wayHead = new Int32Array(64)
   stations = new Uint8Array(64)
   patternHead = new Int32Array(64)
   lastJourney = new Float64Array(64)
   firstNs = new Float64Array(64)
-  lastNs = new Float64Array(64)
   seen = new Uint8Array(64)
   /** Sequence number behind the highest byte seen; valid where `seen` has `Any`. */
   seqEnd = new Uint32Array(64)
   /** Highest acknowledgment number that the direction has sent; valid where `seen` has `Ack`. */
   ackEnd = new Uint32Array(64)
-  retransmissions = new Uint32Array(64)
-  ambiguous = new Uint32Array(64)
+  readonly retransmissions = new SparseCounts()
   recut = new Uint8Array(64)
   /** The newest of `BigDatagrams`, 0 for none. */
-  lastBig = new Uint32Array(64)
+  readonly lastBig = new SparseCounts()
   /** Of TCP. */
   readonly starts = new StreamStarts()
   /** Of TCP. */
   readonly signs = new TcpSigns()
   #holes = new Map<DirectionIndex, number[]>()
   // By flow
+  lastNs = new Float64Array(32)
   protocol = new Uint8Array(32)
   /** 0 or 1: which of the two directions is client → server; 255 while only the order of packets says so. */
   forward = new Uint8Array(32)
@@ -66,10 +64,12 @@ export class FlowTable {
 
   readonly #legs: LegTable
   readonly #patterns: PatternTable
+  readonly #latency: Latencies
 
-  constructor(legs: LegTable, patterns: PatternTable) {
+  constructor(legs: LegTable, patterns: PatternTable, latency: Latencies) {
     this.#legs = legs
     this.#patterns = patterns
+    this.#latency = latency
     // See `LegTable`.
     this.#grow(256)
   }
@@ -79,6 +79,7 @@ export class FlowTable {
     const flow = this.count++
     if (flow === this.protocol.length) this.#grow(2 * flow)
     this.protocol[flow] = protocol
+    this.lastNs[flow] = Number.NEGATIVE_INFINITY
     this.forward[flow] = 255
     this.rttNs[flow] = Number.NaN
     this.requestNs[flow] = Number.NaN
@@ -87,11 +88,9 @@ export class FlowTable {
       this.#parent[direction] = direction
       this.firstLeg[direction] = -1
       this.lastLeg[direction] = -1
-      this.wayHead[direction] = -1
       this.patternHead[direction] = -1
       this.lastJourney[direction] = -1
       this.firstNs[direction] = Number.POSITIVE_INFINITY
-      this.lastNs[direction] = Number.NEGATIVE_INFINITY
     }
     return 2 * flow
   }
@@ -165,11 +164,16 @@ export class FlowTable {
   /** Makes one flow of two, `a` and `b` one direction; both must be roots and of different flows. Returns the direction. */
   merge(a: DirectionIndex, b: DirectionIndex): DirectionIndex {
     const [into, from] = a < b ? [a, b] : [b, a]
-    this.mergedCount++
-    this.#mergeDirection(into, from)
-    this.#mergeDirection(into ^ 1, from ^ 1)
     const flow = into >> 1
     const other = from >> 1
+    const isUnused = this.#isUnused(other)
+    if (isUnused) this.#moveLegs(into, from)
+    this.#mergeDirection(into, from)
+    this.#mergeDirection(into ^ 1, from ^ 1)
+    // Each point makes a flow of what it sees, until the packet is known: most of them need no memory for longer.
+    if (isUnused) this.count--
+    else this.mergedCount++
+    this.lastNs[flow] = Math.max(this.lastNs[flow]!, this.lastNs[other]!)
     const turned = (into ^ from) & 1
     if (this.forward[flow] === 255 && this.forward[other] !== 255)
       this.forward[flow] = this.forward[other]! ^ turned
@@ -180,6 +184,17 @@ export class FlowTable {
       this.requestSeq[flow] = this.requestSeq[other]!
     }
     return into
+  }
+
+  /** Is it the newest flow, and has no packet begun in it? */
+  #isUnused(flow: FlowIndex): boolean {
+    return flow === this.count - 1 && this.lastJourney[2 * flow]! < 0 && this.lastJourney[2 * flow + 1]! < 0
+  }
+
+  #moveLegs(into: DirectionIndex, from: DirectionIndex): void {
+    const { direction, sibling } = this.#legs
+    for (const side of [0, 1])
+      for (let leg = this.firstLeg[from ^ side]!; leg >= 0; leg = sibling[leg]!) direction[leg] = into ^ side
   }
 
   /**
@@ -250,25 +265,23 @@ export class FlowTable {
   #mergeDirection(into: DirectionIndex, from: DirectionIndex): void {
     const legs = this.#legs
     this.#parent[from] = into
+    if (this.stations[from]! > 0) this.#mergePatterns(into, from)
     if (this.firstLeg[from]! >= 0) {
       if (this.lastLeg[into]! < 0) this.firstLeg[into] = this.firstLeg[from]!
       else legs.sibling[this.lastLeg[into]!] = this.firstLeg[from]!
       this.lastLeg[into] = this.lastLeg[from]!
     }
-    if (this.patternHead[from]! >= 0) this.#mergePatterns(into, from)
     this.lastJourney[into] = Math.max(this.lastJourney[into]!, this.lastJourney[from]!)
     this.firstNs[into] = Math.min(this.firstNs[into]!, this.firstNs[from]!)
-    this.lastNs[into] = Math.max(this.lastNs[into]!, this.lastNs[from]!)
     if (this.seen[from]! & Seen.Any) {
       if (!(this.seen[into]! & Seen.Any) || ((this.seqEnd[from]! - this.seqEnd[into]!) | 0) > 0)
         this.seqEnd[into] = this.seqEnd[from]!
     }
     if (this.seen[from]! & Seen.Ack) this.advanceAck(into, this.ackEnd[from]!)
     this.seen[into]! |= this.seen[from]!
-    this.retransmissions[into]! += this.retransmissions[from]!
-    this.ambiguous[into]! += this.ambiguous[from]!
+    this.retransmissions.add(into, this.retransmissions.get(from))
     this.recut[into]! |= this.recut[from]!
-    this.lastBig[into] = Math.max(this.lastBig[into]!, this.lastBig[from]!)
+    if (this.lastBig.get(from) > this.lastBig.get(into)) this.lastBig.set(into, this.lastBig.get(from))
     this.starts.merge(into, from)
     this.signs.merge(into, from)
     const holes = this.#holes.get(from)
@@ -281,39 +294,42 @@ export class FlowTable {
     const legs = this.#legs
     const patterns = this.#patterns
     const shift = this.stations[into]!
-    patterns.shift(this.patternHead[from]!, shift)
+    this.#latency.leaveFirst(into, this.firstLeg[into]!)
+    this.#latency.leaveFirst(from, this.firstLeg[from]!)
     let last = this.patternHead[from]!
-    while (patterns.next[last]! >= 0) last = patterns.next[last]!
-    patterns.next[last] = this.patternHead[into]!
-    this.patternHead[into] = this.patternHead[from]!
-    this.stations[into]! += this.stations[from]!
-    for (let leg = this.wayHead[from]!; leg >= 0; ) {
-      const next = legs.next[leg]!
+    if (last >= 0) {
+      patterns.shift(last, shift)
+      while (patterns.next[last]! >= 0) last = patterns.next[last]!
+      patterns.next[last] = this.patternHead[into]!
+      this.patternHead[into] = this.patternHead[from]!
+    }
+    const way = this.wayOf(into)
+    for (const leg of this.wayOf(from)) {
       legs.station[leg]! += shift
-      this.insertOnWay(into, leg, this.#lastWithTtl(into, legs.ttl[leg]!))
-      leg = next
+      way.splice(way.findLastIndex((other) => legs.ttl[other]! >= legs.ttl[leg]!) + 1, 0, leg)
     }
+    this.stations[into]! += this.stations[from]!
+    way.forEach((leg, rank) => {
+      legs.rank[leg] = rank
+    })
   }
 
-  /** The last leg on the way whose TTL is at least `ttl`, or -1. */
-  #lastWithTtl(direction: DirectionIndex, ttl: number): LegIndex {
-    let found = -1
-    for (let leg = this.wayHead[direction]!; leg >= 0; leg = this.#legs.next[leg]!)
-      if (this.#legs.ttl[leg]! >= ttl) found = leg
-    return found
+  /** The legs of a direction that have a station, in the order of the way. */
+  wayOf(direction: DirectionIndex): LegIndex[] {
+    const { station, sibling, rank } = this.#legs
+    const way: LegIndex[] = []
+    for (let leg = this.firstLeg[direction]!; leg >= 0; leg = sibling[leg]!)
+      if (station[leg] !== NO_STATION) way[rank[leg]!] = leg
+    return way
   }
 
-  /** Puts a leg on the way of its direction, behind `after` (-1: in front of all). */
-  insertOnWay(direction: DirectionIndex, leg: LegIndex, after: LegIndex): void {
-    if (after < 0) {
-      this.#legs.next[leg] = this.wayHead[direction]!
-      this.wayHead[direction] = leg
-    } else {
-      this.#legs.next[leg] = this.#legs.next[after]!
-      this.#legs.next[after] = leg
-    }
-    let rank = 0
-    for (let l = this.wayHead[direction]!; l >= 0; l = this.#legs.next[l]!) this.#legs.rank[l] = rank++
+  /** Puts a leg on the way of its direction, at this place: those from there on go one further. */
+  insertOnWay(direction: DirectionIndex, leg: LegIndex, place: number): void {
+    const { station, sibling, rank } = this.#legs
+    for (let other = this.firstLeg[direction]!; other >= 0; other = sibling[other]!)
+      if (station[other] !== NO_STATION && rank[other]! >= place) rank[other]!++
+    rank[leg] = place
+    station[leg] = this.stations[direction]!++
   }
 
   #grow(flows: number): void {
@@ -321,21 +337,16 @@ export class FlowTable {
     this.#parent = grown(this.#parent, directions)
     this.firstLeg = grown(this.firstLeg, directions)
     this.lastLeg = grown(this.lastLeg, directions)
-    this.wayHead = grown(this.wayHead, directions)
     this.stations = grown(this.stations, directions)
     this.patternHead = grown(this.patternHead, directions)
     this.lastJourney = grown(this.lastJourney, directions)
     this.firstNs = grown(this.firstNs, directions)
-    this.lastNs = grown(this.lastNs, directions)
     this.seen = grown(this.seen, directions)
     this.seqEnd = grown(this.seqEnd, directions)
     this.ackEnd = grown(this.ackEnd, directions)
-    this.retransmissions = grown(this.retransmissions, directions)
-    this.ambiguous = grown(this.ambiguous, directions)
     this.recut = grown(this.recut, directions)
-    this.lastBig = grown(this.lastBig, directions)
     this.starts.grow(directions)
-    this.signs.grow(directions)
+    this.lastNs = grown(this.lastNs, flows)
     this.protocol = grown(this.protocol, flows)
     this.forward = grown(this.forward, flows)
     this.rttNs = grown(this.rttNs, flows)

@@ -1,6 +1,6 @@
 /** The joined flow: one conversation with every address as it was at every point; plain data for findings and reports. */
 
-import type { ConntrackEntry, RuleReceipt } from '../receipts/model.ts'
+import type { ConntrackEntry, RuleReceipt, TraceReceipt } from '../receipts/model.ts'
 
 /** An address and port as seen at one point; `port` is the ICMP echo id for ICMP, 0 where the protocol has none. */
 export interface Endpoint {
@@ -58,6 +58,15 @@ export type RuleName = Pick<
   RuleReceipt,
   'backend' | 'family' | 'table' | 'chain' | 'number' | 'handle' | 'text'
 > & { namespace: string; packets: number }
+
+/** The way of one packet through the rules of a namespace, as the kernel traced it. */
+export interface RulePath extends Pick<TraceReceipt, 'timeNs' | 'tcpFlags' | 'ipId' | 'steps'> {
+  direction: DirectionName
+  namespace: string
+  /** As it came in there. */
+  src: string
+  dst: string
+}
 
 export interface Loss {
   direction: DirectionName
@@ -166,4 +175,6 @@ export interface JoinedFlow {
   signs?: FlowSigns
   /** Not there where no proxy was recognised; two where the flow joins two proxies. */
   spliced?: SpliceSummary[]
+  /** Of the first packets and of one that was dropped; only with `--trace-rules`. */
+  rulePath?: RulePath[]
 }

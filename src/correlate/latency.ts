@@ -123,34 +123,29 @@ export class LatencyTable {
   summary(row: number, turned = false): LatencySummary {
     const n = this.#samples[row]!
     const store = this.#store[row]!
-    let at: (rank: number) => number
     if (n <= EXACT_SAMPLES) {
-      const sorted = store.slice(0, n).sort()
-      at = (rank) => sorted[rank]!
-    } else {
-      at = (rank) => {
-        let before = 0
-        for (let bucket = 0; bucket < store.length; bucket++) {
-          before += store[bucket]!
-          if (before > rank)
-            return Math.min(
-              this.#maxNs[row]!,
-              Math.max(this.#minNs[row]!, middleOf(bucket + this.#base[row]!)),
-            )
-        }
-        return this.#maxNs[row]!
-      }
+      const samples = Array.from(store.subarray(0, n), (sample) => (turned ? -sample : sample))
+      return { ...exactSummary(samples), minNs: turned ? -this.#maxNs[row]! + 0 : this.#minNs[row]! }
     }
-    const rank = (p: number) => Math.min(n - 1, Math.max(0, Math.ceil(p * n) - 1))
+    const at = (rank: number) => {
+      let before = 0
+      for (let bucket = 0; bucket < store.length; bucket++) {
+        before += store[bucket]!
+        if (before > rank)
+          return Math.min(this.#maxNs[row]!, Math.max(this.#minNs[row]!, middleOf(bucket + this.#base[row]!)))
+      }
+      return this.#maxNs[row]!
+    }
+    const [median, p99] = [rankOf(0.5, n), rankOf(0.99, n)]
     // `+ 0` turns -0, which JSON would print as 0 but tests would tell from it.
     if (turned)
       return {
         packets: n,
         minNs: -this.#maxNs[row]! + 0,
-        medianNs: -at(n - 1 - rank(0.5)) + 0,
-        p99Ns: -at(n - 1 - rank(0.99)) + 0,
+        medianNs: -at(n - 1 - median) + 0,
+        p99Ns: -at(n - 1 - p99) + 0,
       }
-    return { packets: n, minNs: this.#minNs[row]!, medianNs: at(rank(0.5)), p99Ns: at(rank(0.99)) }
+    return { packets: n, minNs: this.#minNs[row]!, medianNs: at(median), p99Ns: at(p99) }
   }
 
   #grow(capacity: number): void {
@@ -162,6 +157,18 @@ export class LatencyTable {
     this.#maxNs = grown(this.#maxNs, capacity)
     this.#base = grown(this.#base, capacity)
   }
+}
+
+/** Figures of a few latencies, at least one; sorts them. */
+export function exactSummary(samplesNs: number[]): LatencySummary {
+  const n = samplesNs.length
+  const sorted = samplesNs.sort((a, b) => a - b)
+  const at = (rank: number) => sorted[rank]! + 0
+  return { packets: n, minNs: at(0), medianNs: at(rankOf(0.5, n)), p99Ns: at(rankOf(0.99, n)) }
+}
+
+function rankOf(p: number, n: number): number {
+  return Math.min(n - 1, Math.max(0, Math.ceil(p * n) - 1))
 }
 
 function octaveBegin(bucket: number): number {

@@ -75,7 +75,7 @@ export class LegFinder {
     const leg = legs.find(point, headers.protocol, source, destination, ports, variant)
     const isSyn = headers.protocol === Protocol.Tcp && (headers.tcpFlags & TcpFlag.Syn) !== 0
     if (leg >= 0 && !this.#isReused(leg, isSyn, headers, timeNs)) {
-      if (isSyn) this.#noteIsn(leg, headers)
+      if (isSyn) this.#noteClient(leg, headers)
       return leg
     }
     const fresh = legs.add(point, headers.protocol, source, destination, ports, variant)
@@ -103,7 +103,7 @@ export class LegFinder {
       if (legs.mirror[mirror]! < 0) legs.mirror[mirror] = fresh
       this.#flows.join(fresh, this.#flows.find(legs.direction[mirror]!) ^ 1)
     } else this.#flows.join(fresh, this.#flows.add(headers.protocol))
-    if (isSyn) this.#noteIsn(fresh, headers)
+    if (isSyn) this.#noteClient(fresh, headers)
     return fresh
   }
 
@@ -128,16 +128,14 @@ export class LegFinder {
   /** Does this packet begin another conversation with a tuple that was used before? */
   #isReused(leg: LegIndex, isSyn: boolean, headers: Headers, timeNs: number): boolean {
     if (this.#legs.stale[leg]) return true
-    if (headers.protocol !== Protocol.Tcp) return timeNs - this.#legs.lastNs[leg]! > IDLE_NS
+    if (headers.protocol !== Protocol.Tcp) return timeNs - this.#legs.lastNs.get(leg) > IDLE_NS
     if (!isSyn) return false
     // A SYN behind other packets: what was there before was the rest of an older connection.
-    if (this.#legs.hasIsn[leg] === 0) return (headers.tcpFlags & TcpFlag.Ack) === 0
-    return this.#legs.isn[leg] !== headers.tcpSeq
+    const isn = this.#flows.starts.isnOf(this.#flows.find(this.#legs.direction[leg]!))
+    return isn < 0 ? (headers.tcpFlags & TcpFlag.Ack) === 0 : isn !== headers.tcpSeq >>> 0
   }
 
-  #noteIsn(leg: LegIndex, headers: Headers): void {
-    this.#legs.isn[leg] = headers.tcpSeq
-    this.#legs.hasIsn[leg] = 1
+  #noteClient(leg: LegIndex, headers: Headers): void {
     if (headers.tcpMss > 0) this.#legs.mss[leg] = headers.tcpMss
     const direction = this.#flows.find(this.#legs.direction[leg]!)
     this.#flows.setForward(headers.tcpFlags & TcpFlag.Ack ? direction ^ 1 : direction)
@@ -160,7 +158,7 @@ export class LegFinder {
         legs.sourcePort(leg) === headers.dstPort &&
         legs.mirror[leg]! < 0 &&
         leg !== reply &&
-        timeNs - legs.lastNs[leg]! < 10e9
+        !(timeNs - legs.lastNs.get(leg) >= 10e9)
       ) {
         if (found >= 0) return -1
         found = leg
@@ -182,7 +180,7 @@ export class LegFinder {
       second = legs.add(point, legs.protocol[leg]!, source, destination, legs.ports[leg]!, variant)
       this.#flows.join(second, direction)
     }
-    legs.lastNs[second] = timeNs
+    if (legs.protocol[leg] !== Protocol.Tcp) legs.lastNs.set(second, timeNs)
     return second
   }
 

@@ -2,11 +2,19 @@
 
 import type { PointIndex } from '../capture/record.ts'
 import type { AddressIndex } from './addresses.ts'
-import { finish, grown, mix } from './columns.ts'
+import { finish, grown, mix, SparseCounts, SparseTimes } from './columns.ts'
 import type { EncapsulationIndex } from './encapsulations.ts'
 
 /** In `variant`: see there. */
 export const OWN_ANSWER = 1 << 15
+
+/** Instead of a leg's station. */
+export const NO_STATION = 255
+/** So many packets do not fit into a leg's own counter. */
+const MAX_PACKETS = 0xfffe
+/** Leads of TTLs are counted up to here. */
+const MAX_LEAD = 0x7fff
+const MANY_TTLS = 0x8000
 
 /** Index of a leg in its `LegTable`. */
 export type LegIndex = number
@@ -33,26 +41,23 @@ export class LegTable {
   direction = new Int32Array(64)
   /** The same tuple turned around at the same point, or -1. */
   mirror = new Int32Array(64)
-  /** Next leg of the same direction along the way, or -1; only legs that have a `station` are in this list. */
-  next = new Int32Array(64)
-  /** Place on the way, counted from 0; valid for legs in that list. */
+  /** Place on the way of its direction, counted from 0; valid for legs that have a `station`. */
   rank = new Uint8Array(64)
   /** Next leg of the same direction in the order of their first records, or -1. */
   sibling = new Int32Array(64)
-  /** Number of the leg in its direction, and so its bit in the patterns; 255 until a journey has left the window. */
+  /** Number of the leg in its direction, and so its bit in the patterns; `NO_STATION` until a journey has left the window. */
   station = new Uint8Array(64)
-  /** TTL by majority, and how far it leads. */
+  /** TTL by majority. */
   ttl = new Uint8Array(64)
-  ttlLead = new Int32Array(64)
-  /** Journeys that left the window and had a sighting here. */
-  packets: Uint32Array<ArrayBuffer> = new Uint32Array(64)
-  /** Time of the last sighting. */
-  lastNs = new Float64Array(64)
+  /** How far it leads, up to `MAX_LEAD`; and `MANY_TTLS` where there was another one. */
+  #ttlLead = new Uint16Array(64)
+  #packets = new Uint16Array(64)
+  /** What of them did not fit in there. */
+  readonly #morePackets = new SparseCounts()
+  /** Time of the last sighting; not of TCP, whose handshakes tell when a tuple is used again. */
+  readonly lastNs = new SparseTimes()
   /** Sightings of a packet that this leg had already shown: the capture or the network doubled it. */
-  duplicates = new Uint32Array(64)
-  /** Initial sequence number of the SYN (or SYN-ACK), valid where `hasIsn`. */
-  isn = new Uint32Array(64)
-  hasIsn = new Uint8Array(64)
+  readonly duplicates = new SparseCounts()
   /** Maximum segment size that the SYN (or SYN-ACK) offered here, or 0. */
   mss = new Uint16Array(64)
   /** 1 once a packet was seen here with the IPv4 Identification that it had elsewhere: nobody on the way gives new ones. */
@@ -65,7 +70,6 @@ export class LegTable {
   usualDelayNs = new Float32Array(64)
   delayDeviationNs = new Float32Array(64)
 
-  #hash = new Uint32Array(64)
   #slots = new Int32Array(256).fill(-1)
   #mask = 255
   #used = 0
@@ -111,12 +115,10 @@ export class LegTable {
     this.ports[leg] = ports
     this.direction[leg] = -1
     this.mirror[leg] = -1
-    this.next[leg] = -1
     this.sibling[leg] = -1
-    this.station[leg] = 255
+    this.station[leg] = NO_STATION
     this.usualDelayNs[leg] = Number.NaN
     const hash = this.#hashOf(point, protocol, source, destination, ports, variant)
-    this.#hash[leg] = hash
     const slot = this.#slotOf(hash, point, protocol, source, destination, ports, variant)
     if (this.#slots[slot]! < 0) this.#used++
     this.#slots[slot] = leg
@@ -150,12 +152,42 @@ export class LegTable {
 
   /** Counts a sighting's TTL towards the leg's own: the majority stays known without keeping them all (Boyer–Moore). */
   voteTtl(leg: LegIndex, ttl: number): void {
-    if (this.ttl[leg] === ttl) this.ttlLead[leg]!++
-    else if (this.ttlLead[leg]! > 0) this.ttlLead[leg]!--
+    const lead = this.#ttlLead[leg]! & MAX_LEAD
+    const many = this.#ttlLead[leg]! & MANY_TTLS
+    if (this.ttl[leg] === ttl) this.#ttlLead[leg] = many | Math.min(MAX_LEAD, lead + 1)
+    else if (lead > 0) this.#ttlLead[leg] = MANY_TTLS | (lead - 1)
     else {
       this.ttl[leg] = ttl
-      this.ttlLead[leg] = 1
+      this.#ttlLead[leg] = many | 1
     }
+  }
+
+  /** Did sightings of the leg have different TTLs? */
+  hasManyTtls(leg: LegIndex): boolean {
+    return (this.#ttlLead[leg]! & MANY_TTLS) !== 0
+  }
+
+  /** Counts a journey that has left the window and had a sighting here. */
+  countPacket(leg: LegIndex): void {
+    if (++this.#packets[leg]! < MAX_PACKETS) return
+    this.#packets[leg]! -= MAX_PACKETS / 2
+    this.#morePackets.add(leg, MAX_PACKETS / 2)
+  }
+
+  /** Journeys that left the window and had a sighting here. */
+  packets(leg: LegIndex): number {
+    return this.#packets[leg]! + this.#morePackets.get(leg)
+  }
+
+  /** Were there no more packets than these? So many fit into the leg's own counter. */
+  hasAtMost(leg: LegIndex, packets: number): boolean {
+    return this.#packets[leg]! <= packets
+  }
+
+  /** Gives back the memory by which legs are found, where no packet will follow: from now on none is. */
+  forgetTuples(): void {
+    this.#slots = new Int32Array(256).fill(-1)
+    this.#mask = 255
   }
 
   #hashOf(
@@ -203,7 +235,15 @@ export class LegTable {
     this.#mask = this.#slots.length - 1
     for (const leg of old) {
       if (leg < 0) continue
-      let slot = this.#hash[leg]! & this.#mask
+      const hash = this.#hashOf(
+        this.point[leg]!,
+        this.protocol[leg]!,
+        this.source[leg]!,
+        this.destination[leg]!,
+        this.ports[leg]!,
+        this.variant[leg]!,
+      )
+      let slot = hash & this.#mask
       while (this.#slots[slot]! >= 0) slot = (slot + 1) & this.#mask
       this.#slots[slot] = leg
     }
@@ -218,23 +258,17 @@ export class LegTable {
     this.ports = grown(this.ports, capacity)
     this.direction = grown(this.direction, capacity)
     this.mirror = grown(this.mirror, capacity)
-    this.next = grown(this.next, capacity)
     this.rank = grown(this.rank, capacity)
     this.sibling = grown(this.sibling, capacity)
     this.station = grown(this.station, capacity)
     this.ttl = grown(this.ttl, capacity)
-    this.ttlLead = grown(this.ttlLead, capacity)
-    this.packets = grown(this.packets, capacity)
-    this.lastNs = grown(this.lastNs, capacity)
-    this.duplicates = grown(this.duplicates, capacity)
-    this.isn = grown(this.isn, capacity)
-    this.hasIsn = grown(this.hasIsn, capacity)
+    this.#ttlLead = grown(this.#ttlLead, capacity)
+    this.#packets = grown(this.#packets, capacity)
     this.mss = grown(this.mss, capacity)
     this.stale = grown(this.stale, capacity)
     this.keepsIpId = grown(this.keepsIpId, capacity)
     this.link = grown(this.link, capacity)
     this.usualDelayNs = grown(this.usualDelayNs, capacity)
     this.delayDeviationNs = grown(this.delayDeviationNs, capacity)
-    this.#hash = grown(this.#hash, capacity)
   }
 }

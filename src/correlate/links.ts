@@ -15,23 +15,11 @@ export interface Links {
   groups: string[][]
 }
 
-/** Reads the links off the ways of all flows; `path` is the order of the points, `flows` are the ways' in plain data. */
-export function findLinks(
-  correlator: Correlator,
-  reader: FlowReader,
-  ways: readonly Ways[],
-  flows: readonly JoinedFlow[],
-  path: readonly PointIndex[],
-): Links {
-  const survey = new LinkSurvey(correlator, reader, path)
-  ways.forEach((way, i) => {
-    survey.note(way, flows[i]!)
-  })
-  survey.noteProxies(flows)
-  return survey.result()
-}
-
-class LinkSurvey {
+/**
+ * Reads the links off the ways of all flows, one after the other; `path` is the order of the points, `waysOf` gives the
+ * ways of the flow that is noted as this one.
+ */
+export class LinkSurvey {
   readonly #correlator: Correlator
   readonly #reader: FlowReader
   readonly #path: readonly PointIndex[]
@@ -44,7 +32,16 @@ class LinkSurvey {
   /** Some time of a flow has a fraction of a µs. */
   #hasNanoseconds = false
 
-  constructor(correlator: Correlator, reader: FlowReader, path: readonly PointIndex[]) {
+  readonly #waysOf: (i: number) => Ways
+  #noted = 0
+
+  constructor(
+    correlator: Correlator,
+    reader: FlowReader,
+    path: readonly PointIndex[],
+    waysOf: (i: number) => Ways,
+  ) {
+    this.#waysOf = waysOf
     this.#correlator = correlator
     this.#reader = reader
     this.#path = path
@@ -54,8 +51,10 @@ class LinkSurvey {
     })
   }
 
-  note({ forward, way }: Ways, flow: JoinedFlow): void {
+  /** Takes the next flow. */
+  note(flow: JoinedFlow): void {
     const { legs } = this.#correlator
+    const { forward, way } = this.#waysOf(this.#noted++)
     if (!flow.firstNs.endsWith('000')) this.#hasNanoseconds = true
     // In the order of the ways; only of legs that are next to each other, and not of all.
     let next = 0
@@ -88,17 +87,12 @@ class LinkSurvey {
   }
 
   /** An exchange goes on where its second connection is seen first. */
-  noteProxies(flows: readonly JoinedFlow[]): void {
-    if (!flows.some(({ spliced }) => spliced)) return
-    const byId = new Map(flows.map((flow) => [flow.id, flow]))
-    for (const { spliced = [], forward } of flows)
-      for (const { side, flow, matchedBytes } of spliced) {
-        const [end, begin] = [forward.path.at(-1), byId.get(flow)?.forward.path[0]]
-        if (side !== 'client' || !end || !begin) continue
-        const count = this.#named([end.point, begin.point])
-        count.exchanges++
-        count.proxiedBytes += matchedBytes.forward + matchedBytes.reverse
-      }
+  noteProxy(asked: Ways, opened: Ways, bytes: number): void {
+    const [end, begin] = [asked.way[0].at(-1), opened.way[0][0]]
+    if (end === undefined || begin === undefined) return
+    const count = this.#named([this.#nameOf(end), this.#nameOf(begin)])
+    count.exchanges++
+    count.proxiedBytes += bytes
   }
 
   result(): Links {
@@ -138,7 +132,7 @@ class LinkSurvey {
       if (
         patterns.has(row, one) &&
         patterns.has(row, other) &&
-        !(patterns.flags[row]! & PatternFlag.Ambiguous)
+        !(patterns.flags(row) & PatternFlag.Ambiguous)
       )
         packets += patterns.packets[row]!
     return packets
@@ -180,8 +174,7 @@ class LinkSurvey {
 
   /** All packets of the leg had the same TTL. */
   #hasOneTtl(leg: LegIndex): boolean {
-    const { ttlLead, packets } = this.#correlator.legs
-    return ttlLead[leg] === packets[leg]
+    return !this.#correlator.legs.hasManyTtls(leg)
   }
 
   /** Points that hang together by these pairs, in the order of the path. */

@@ -2,7 +2,7 @@
 
 import type { PointIndex } from '../capture/record.ts'
 import type { Correlator } from './correlator.ts'
-import type { PatternOutcome } from './outcomes.ts'
+import type { Outcomes } from './outcomes.ts'
 import type { FinishedJourney } from './tally.ts'
 import { type JourneySlot, pointBit } from './window.ts'
 
@@ -52,7 +52,7 @@ export class LiveJourneys {
     correlator: Correlator,
     nowNs: number,
     points: readonly PointIndex[],
-    outcomes: ReadonlyMap<number, PatternOutcome>,
+    outcomes: Pick<Outcomes, 'get'>,
   ): FinishedJourney[] {
     const { window } = correlator
     const told = this.#finished
@@ -96,13 +96,13 @@ function hasArrived(
   { window, legs, patterns, flows }: Correlator,
   slot: JourneySlot,
   nowNs: number,
-  outcomes: ReadonlyMap<number, PatternOutcome>,
+  outcomes: Pick<Outcomes, 'get'>,
 ): boolean {
   if (nowNs - window.timeNs[window.lastSighting[slot]!]! < SETTLED_NS) return false
   const direction = flows.find(window.direction[slot]!)
   for (let row = flows.patternHead[direction]!; row >= 0; row = patterns.next[row]!) {
     const outcome = outcomes.get(row)
-    if (outcome?.kind !== 'delivered' || outcome.unseenAt.length > 0) continue
+    if (outcome?.kind !== 'delivered' || outcome.isUnseen) continue
     let reached = 0
     let isSame = true
     for (let s = window.firstSighting[slot]!; s >= 0 && isSame; s = window.nextSighting[s]!) {

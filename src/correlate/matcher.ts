@@ -325,7 +325,7 @@ export class Matcher {
       // Their flow already has another tuple at this point, and this packet did not show it: two conversations,
       // unless a NAT mapping timed out and a new one took its place.
       if (headers.protocol === Protocol.Tcp) return -1
-      if (timeNs - legs.lastNs[other]! < MAPPING_NS) return -1
+      if (timeNs - legs.lastNs.get(other) < MAPPING_NS) return -1
       isRenewed = true
     }
     if (score < 0) return -1
@@ -342,7 +342,7 @@ export class Matcher {
       this.#differElsewhere(direction, theirs, point) ||
       this.#differElsewhere(direction ^ 1, theirs ^ 1, point)
     ) {
-      const isSilent = timeNs - legs.lastNs[leg]! > MAPPING_NS
+      const isSilent = timeNs - legs.lastNs.get(leg) > MAPPING_NS
       // The number that its sender gave it leaves no doubt, even where somebody has just taken the mapping away.
       const isNumbered = headers.ipVersion === 4 && headers.ipId !== 0
       // Of an echo only one address is left where its identifier, which stands for both ports, is translated.

@@ -17,8 +17,8 @@ export function legsAlongTheWays(
   forward: DirectionIndex,
   cables: Cables,
 ): [LegIndex[], LegIndex[]] {
-  const { legs } = correlator
-  const [seenThere, seenBack] = [wayOf(correlator, forward), wayOf(correlator, forward ^ 1)]
+  const { legs, flows } = correlator
+  const [seenThere, seenBack] = [flows.wayOf(forward), flows.wayOf(forward ^ 1)]
   const there = delays(correlator, withoutFloods(legs, seenThere, seenBack))
   const back = delays(correlator, withoutFloods(legs, seenBack, seenThere))
   const forth = sorted(correlator, there, back)
@@ -58,7 +58,7 @@ function sorted(
  * contradict it, and the opposite direction's order does not.
  */
 function asTheOtherWay(
-  { legs, latency }: Correlator,
+  { legs, flows, latency }: Correlator,
   mine: LegIndex[],
   other: readonly LegIndex[],
   there: ReadonlyMap<LegIndex, number>,
@@ -72,7 +72,7 @@ function asTheOtherWay(
   const rises = turned.some((leg, i) => i > 0 && ttl[leg]! > ttl[turned[i - 1]!]!)
   if (!rises || turned.length < mine.length) return mine
   const delay = (a: LegIndex, b: LegIndex, sums: ReadonlyMap<LegIndex, number>) =>
-    latency.between(a, b)?.medianNs ?? sums.get(b)! - sums.get(a)!
+    latency.between(flows.find(legs.direction[a]!), a, b)?.medianNs ?? sums.get(b)! - sums.get(a)!
   const opposite = (leg: LegIndex) => counterpart.get(point[leg]!)!
   /** By how much packets would have to arrive before they were sent. */
   const absurdity = (way: readonly LegIndex[]) =>
@@ -84,20 +84,13 @@ function asTheOtherWay(
   return 2 * absurdity(turned) < absurdity(mine) ? turned : mine
 }
 
-function wayOf(correlator: Correlator, direction: DirectionIndex): LegIndex[] {
-  const way: LegIndex[] = []
-  for (let leg = correlator.flows.wayHead[direction]!; leg >= 0; leg = correlator.legs.next[leg]!)
-    way.push(leg)
-  return way
-}
-
 /** Median delay of each leg behind the first, in ns: the sum of the medians from one to the next. */
-function delays(correlator: Correlator, way: readonly LegIndex[]): Map<LegIndex, number> {
-  const { latency } = correlator
+function delays({ flows, legs, latency }: Correlator, way: readonly LegIndex[]): Map<LegIndex, number> {
+  const direction = way.length > 0 ? flows.find(legs.direction[way[0]!]!) : -1
   const delay = new Map<LegIndex, number>()
   let sum = 0
   way.forEach((leg, i) => {
-    if (i > 0) sum += latency.between(way[i - 1]!, leg)?.medianNs ?? 0
+    if (i > 0) sum += latency.between(direction, way[i - 1]!, leg)?.medianNs ?? 0
     delay.set(leg, sum)
   })
   return delay
@@ -150,8 +143,8 @@ export interface PointOrder {
  */
 export function orderPoints(
   pointCount: number,
-  answered: PointIndex[][],
-  unanswered: PointIndex[][],
+  answered: WayCounts,
+  unanswered: WayCounts,
   stated: readonly PointIndex[],
 ): PointOrder {
   const placed = new Set<PointIndex>(stated)
@@ -164,8 +157,8 @@ export function orderPoints(
   let straight = 0
   let turned = 0
   const ways = [
-    ...countDistinct(answered).map((counted) => ({ ...counted, isSure: true })),
-    ...countDistinct(unanswered).map((counted) => ({ ...counted, isSure: false })),
+    ...answered.list().map((counted) => ({ ...counted, isSure: true })),
+    ...unanswered.list().map((counted) => ({ ...counted, isSure: false })),
   ]
   for (const { way, flows, isSure } of ways) {
     let agree = 0
@@ -216,16 +209,20 @@ export function orderPoints(
 }
 
 /** Each distinct way with the number of flows that take it, in the order of first appearance. */
-function countDistinct(ways: PointIndex[][]): { way: PointIndex[]; flows: number }[] {
-  const counts = new Map<string, { way: PointIndex[]; flows: number }>()
-  for (const way of ways) {
+export class WayCounts {
+  readonly #counts = new Map<string, { way: PointIndex[]; flows: number }>()
+
+  add(way: PointIndex[]): void {
     const unique = [...new Set(way)]
     const name = unique.join()
-    const known = counts.get(name)
+    const known = this.#counts.get(name)
     if (known) known.flows++
-    else counts.set(name, { way: unique, flows: 1 })
+    else this.#counts.set(name, { way: unique, flows: 1 })
   }
-  return [...counts.values()]
+
+  list(): { way: PointIndex[]; flows: number }[] {
+    return [...this.#counts.values()]
+  }
 }
 
 function eachPair(way: PointIndex[], visit: (a: PointIndex, b: PointIndex) => void): void {

@@ -1,12 +1,15 @@
 /** Outcomes: what became of the journeys of each pattern, read from the stations that they reached and those that they should have. */
 
 import type { PointIndex } from '../capture/record.ts'
+import { SparseCounts } from './columns.ts'
 import type { Correlator } from './correlator.ts'
 import type { DirectionIndex } from './flows.ts'
 import type { LegIndex } from './legs.ts'
 import { PatternFlag } from './patterns.ts'
 
-export type OutcomeKind = 'delivered' | 'lost' | 'answered' | 'unseen' | 'ambiguous'
+const KINDS = ['delivered', 'lost', 'answered', 'unseen', 'ambiguous'] as const
+const UNSEEN = 8
+export type OutcomeKind = (typeof KINDS)[number]
 
 /** What became of all journeys of one pattern row. */
 export interface PatternOutcome {
@@ -15,6 +18,32 @@ export interface PatternOutcome {
   between: [PointIndex, PointIndex] | null
   /** Points on their way that did not show them though they passed, or whose capture can't tell. */
   unseenAt: PointIndex[]
+}
+
+/** `isUnseen`: there are points on their way that did not show them. */
+export type KnownOutcome = Pick<PatternOutcome, 'kind' | 'between'> & { isUnseen: boolean }
+
+/** What is known of the journeys of many pattern rows. */
+export class Outcomes {
+  /** The kind's place in `KINDS` plus 1, and `UNSEEN`; and where they are lost, the two points. */
+  readonly #kind = new SparseCounts()
+  readonly #between = new SparseCounts()
+
+  set(row: number, { kind, between, unseenAt }: PatternOutcome): void {
+    this.#kind.set(row, (KINDS.indexOf(kind) + 1) | (unseenAt.length > 0 ? UNSEEN : 0))
+    if (between) this.#between.set(row, ((between[0] << 16) | between[1]) >>> 0)
+  }
+
+  get(row: number): KnownOutcome | undefined {
+    const kind = KINDS[(this.#kind.get(row) & ~UNSEEN) - 1]
+    if (kind === undefined) return undefined
+    const points = this.#between.get(row)
+    return {
+      kind,
+      between: kind === 'lost' ? [points >>> 16, points & 0xffff] : null,
+      isUnseen: (this.#kind.get(row) & UNSEEN) !== 0,
+    }
+  }
 }
 
 export interface OutcomeOptions {
@@ -45,14 +74,14 @@ export function outcomesOf(
     for (let i = 0; i < lastReached; i++) if (expected[i] && !reached[i]) unseenAt.push(legs.point[way[i]!]!)
     const nextExpected = expected.findIndex((yes, i) => yes && i > lastReached)
     const next = nextExpected >= 0 ? legs.point[way[nextExpected]!]! : options.beyond
-    const flags = patterns.flags[row]!
+    const flags = patterns.flags(row)
     let kind: OutcomeKind = 'delivered'
     let between: [PointIndex, PointIndex] | null = null
     if (flags & PatternFlag.Answered) kind = 'answered'
     else if (flags & PatternFlag.Ambiguous || lastReached < 0) kind = 'ambiguous'
     else if (next >= 0) {
       // A capture without any record has no times of its own: it is taken to have run.
-      const isOutside = (patterns.outside[row]! >>> Math.min(31, next)) % 2 === 1
+      const isOutside = (patterns.outside(row) >>> Math.min(31, next)) % 2 === 1
       const notCaptured =
         isOutside && points[next]!.packets > 0 && !(nextExpected < 0 && options.isSilenceProof)
       if (flags & PatternFlag.Forced) kind = 'ambiguous'

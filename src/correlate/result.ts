@@ -3,15 +3,17 @@
 import type { Epoch, PointIndex } from '../capture/record.ts'
 import type { AddressIndex } from './addresses.ts'
 import { Cables } from './cables.ts'
+import { grown } from './columns.ts'
 import type { Correlator } from './correlator.ts'
+import { type FlowList, LazyFlows } from './flow-list.ts'
 import { FlowReader, type Ways } from './flow-reader.ts'
 import type { DirectionIndex, FlowIndex } from './flows.ts'
 import type { DirectionName, JoinedFlow, SpliceSummary, Station } from './joined-flow.ts'
 import type { LegIndex } from './legs.ts'
-import { findLinks, type Links } from './links.ts'
+import { LinkSurvey } from './links.ts'
 import { NextHops } from './next-hops.ts'
-import { asInTheRun, asStated, legsAlongTheWays, orderPoints } from './order.ts'
-import type { PatternOutcome } from './outcomes.ts'
+import { asInTheRun, asStated, legsAlongTheWays, orderPoints, WayCounts } from './order.ts'
+import type { Outcomes } from './outcomes.ts'
 import { findSplices, type Splice } from './splices.ts'
 
 export interface JoinOptions {
@@ -27,94 +29,147 @@ export interface JoinOptions {
 
 /** All flows of a run in the order of their first packets, and what is needed to tell a single journey's outcome. */
 export interface JoinedFlows {
-  flows: JoinedFlow[]
+  flows: FlowList
   /** All points, client side first. */
   path: PointIndex[]
-  /** Outcome by pattern row. */
-  outcomes: Map<number, PatternOutcome>
+  /** Outcome by pattern row, of the flows that have been read. */
+  outcomes: Outcomes
   /** Place of a leg on its way, from 0; by leg. */
   places: Uint8Array
   /** An address as text. */
   address(address: AddressIndex): string
   /** The tunnels that packets are inside of on a leg. */
   encapsulation(leg: LegIndex): Pick<Station, 'encapsulation'>
-  /** What lies between neighbouring points; worked out when called. */
-  links(): Links
+  /** Wants each flow of `flows` once, in their order; then it knows what lies between neighbouring points. */
+  surveyLinks(): LinkSurvey
   /** Number (`id`) of the flow and name of the direction that a direction belongs to. */
   locate(direction: DirectionIndex): { flow: number; direction: DirectionName } | null
 }
 
-/** Reads the finished correlator. Times become nanoseconds since 1970 by `epoch`. */
+/**
+ * Reads the finished correlator. Times become nanoseconds since 1970 by `epoch`. Flows are read from its tables when they
+ * are gone through: until then they must stay as they are.
+ */
 export function joinedFlows(correlator: Correlator, epoch: Epoch, options: JoinOptions = {}): JoinedFlows {
-  const { flows, legs } = correlator
+  const { flows } = correlator
   const stated = options.statedPath ?? []
   const cables = new Cables(correlator.points)
-  const all: Ways[] = []
-  for (const flow of options.only ?? eachFlow(flows.count)) {
-    if (flows.isMerged(flow)) continue
+  const order = inOrderOfTime(correlator, options.only ?? eachFlow(flows.count))
+  const ways = new WayTable(correlator)
+  const [answered, unanswered] = [new WayCounts(), new WayCounts()]
+  for (const flow of order) {
     const forward = flows.forwardOf(flow)
-    const way = legsAlongTheWays(correlator, forward, cables)
-    if (way[0].length + way[1].length > 0) all.push({ flow, forward, way })
+    let way = legsAlongTheWays(correlator, forward, cables)
+    if (stated.length > 0) way = way.map((legs) => asStated(correlator, legs, stated)) as Ways['way']
+    ways.set(way)
+    const [there, back] = way
+    const points = ways.pointsOf(there.length >= back.length ? there : back.toReversed())
+    if (new Set(points).size > 1) (isOneWay(way) ? unanswered : answered).add(points)
   }
-  const beginOf = ({ forward }: Ways) => Math.min(flows.firstNs[forward]!, flows.firstNs[forward ^ 1]!)
-  all.sort((a, b) => beginOf(a) - beginOf(b))
-  const isOneWay = ({ way: [there, back] }: Ways) => there.length === 0 || back.length === 0
-  if (stated.length > 0)
-    for (const ways of all)
-      ways.way = ways.way.map((legs) => asStated(correlator, legs, stated)) as Ways['way']
-  const pointsOf = (way: LegIndex[]) => way.map((leg) => legs.point[leg]!)
-  const pointWays = (which: Ways[]) =>
-    which.flatMap(({ way: [there, back] }) => {
-      const points = there.length >= back.length ? pointsOf(there) : pointsOf(back).reverse()
-      return new Set(points).size > 1 ? [points] : []
-    })
-  const order = orderPoints(
-    correlator.points.length,
-    pointWays(all.filter((ways) => !isOneWay(ways))),
-    pointWays(all.filter(isOneWay)),
-    stated,
-  )
-  if (stated.length === 0)
-    for (const ways of all)
-      if (isOneWay(ways))
-        ways.way = ways.way.map((way) =>
-          cables.inOrder(legs, asInTheRun(correlator, way, order.points)),
-        ) as Ways['way']
-  const nextHops = new NextHops(correlator, order, stated.length > 0, cables)
-  for (const { way } of all) nextHops.note(way)
+  const pointOrder = orderPoints(correlator.points.length, answered, unanswered, stated)
+  const nextHops = new NextHops(correlator, pointOrder, stated.length > 0, cables)
+  for (const flow of order) {
+    let { way } = ways.of(flow)
+    if (stated.length === 0 && isOneWay(way)) {
+      way = way.map((legs) =>
+        cables.inOrder(correlator.legs, asInTheRun(correlator, legs, pointOrder.points)),
+      ) as Ways['way']
+      ways.set(way)
+    }
+    nextHops.note(way)
+  }
   const reader = new FlowReader(correlator, epoch, nextHops, options.nowNs)
-  const numbers = new Map<FlowIndex, number>()
-  const joined = all.map((ways, i) => {
-    const id = options.idOf?.(ways.flow) ?? i + 1
-    numbers.set(ways.flow, id)
-    return reader.read(ways, id)
+  const numbers = new Uint32Array(flows.count)
+  order.forEach((flow, i) => {
+    numbers[flow] = options.idOf?.(flow) ?? i + 1
   })
-  const splices = findSplices(correlator, all)
-  if (splices.length > 0) {
-    const byFlow = new Map(all.map(({ flow }, i) => [flow, joined[i]!]))
-    for (const splice of splices) tellSplice(splice, byFlow)
+  const splices = findSplices(correlator, order, (flow) => ways.of(flow))
+  const told = tellSplices(splices, (flow) => ways.of(flow), reader, numbers)
+  const read = (flow: FlowIndex): JoinedFlow => {
+    const joined = reader.read(ways.of(flow), numbers[flow]!)
+    const spliced = told.get(flow)
+    return spliced ? { ...joined, spliced } : joined
   }
-  // What is not on the way stands behind it.
-  const places = new Uint8Array(legs.count).fill(255)
-  for (const { way } of all)
-    for (const side of way)
-      side.forEach((leg, place) => {
-        places[leg] = place
-      })
   return {
-    flows: joined,
-    places,
-    path: order.points,
+    flows: new LazyFlows(order.length, function* () {
+      for (const flow of order) yield read(flow)
+    }),
+    places: ways.places,
+    path: pointOrder.points,
     outcomes: reader.outcomes,
     address: (address) => reader.address(address),
     encapsulation: (leg) => reader.encapsulation(leg),
-    links: () => findLinks(correlator, reader, all, joined, order.points),
+    surveyLinks() {
+      const survey = new LinkSurvey(correlator, reader, pointOrder.points, (i) => ways.of(order[i]!))
+      for (const { client, server, bytes } of splices)
+        survey.noteProxy(ways.of(client), ways.of(server), bytes[0] + bytes[1])
+      return survey
+    },
     locate(direction) {
       const root = flows.find(direction)
-      const id = numbers.get(root >> 1)
-      if (id === undefined) return null
+      const id = numbers[root >> 1]!
+      if (id === 0) return null
       return { flow: id, direction: root === flows.forwardOf(root >> 1) ? 'forward' : 'reverse' }
     },
+  }
+}
+
+/** Flows that have a way to show, by their first packets. */
+function inOrderOfTime({ flows }: Correlator, which: Iterable<FlowIndex>): Uint32Array {
+  const beginOf = (flow: FlowIndex) => Math.min(flows.firstNs[2 * flow]!, flows.firstNs[2 * flow + 1]!)
+  let order = new Uint32Array(1024)
+  let count = 0
+  let isSorted = true
+  for (const flow of which) {
+    if (flows.isMerged(flow) || flows.stations[2 * flow]! + flows.stations[2 * flow + 1]! === 0) continue
+    if (count === order.length) order = grown(order, 2 * count)
+    if (count > 0 && beginOf(order[count - 1]!) > beginOf(flow)) isSorted = false
+    order[count++] = flow
+  }
+  const found = order.slice(0, count)
+  return isSorted ? found : found.sort((a, b) => beginOf(a) - beginOf(b))
+}
+
+function isOneWay([there, back]: Ways['way']): boolean {
+  return there.length === 0 || back.length === 0
+}
+
+/** Instead of a leg's place. */
+const NOT_ON_THE_WAY = 255
+
+/** The ways of all flows as they turned out: a byte for each leg. */
+class WayTable {
+  /** Place of a leg on its way, from 0; what is not on the way stands behind it. */
+  readonly places: Uint8Array
+  readonly #correlator: Correlator
+
+  constructor(correlator: Correlator) {
+    this.#correlator = correlator
+    this.places = new Uint8Array(correlator.legs.count).fill(NOT_ON_THE_WAY)
+  }
+
+  set(way: Ways['way']): void {
+    for (const side of way)
+      side.forEach((leg, place) => {
+        this.places[leg] = place
+      })
+  }
+
+  of(flow: FlowIndex): Ways {
+    const forward = this.#correlator.flows.forwardOf(flow)
+    return { flow, forward, way: [this.#side(forward), this.#side(forward ^ 1)] }
+  }
+
+  pointsOf(way: readonly LegIndex[]): PointIndex[] {
+    return way.map((leg) => this.#correlator.legs.point[leg]!)
+  }
+
+  #side(direction: DirectionIndex): LegIndex[] {
+    const { flows, legs } = this.#correlator
+    const side: LegIndex[] = []
+    for (let leg = flows.firstLeg[direction]!; leg >= 0; leg = legs.sibling[leg]!)
+      if (this.places[leg] !== NOT_ON_THE_WAY) side[this.places[leg]!] = leg
+    return side
   }
 }
 
@@ -122,16 +177,22 @@ function* eachFlow(count: number): Generator<FlowIndex> {
   for (let flow = 0; flow < count; flow++) yield flow
 }
 
-function tellSplice(
-  { client, server, bytes, betweenSynsNs }: Splice,
-  flows: ReadonlyMap<FlowIndex, JoinedFlow>,
-): void {
-  const [asked, opened] = [flows.get(client)!, flows.get(server)!]
-  const matchedBytes = { forward: bytes[0], reverse: bytes[1] }
-  const tell = (flow: JoinedFlow, summary: SpliceSummary) => {
-    flow.spliced = [...(flow.spliced ?? []), summary]
+/** What each half of a proxied exchange says of the other one, by flow. */
+function tellSplices(
+  splices: readonly Splice[],
+  waysOf: (flow: FlowIndex) => Ways,
+  reader: FlowReader,
+  numbers: Uint32Array,
+): Map<FlowIndex, SpliceSummary[]> {
+  const told = new Map<FlowIndex, SpliceSummary[]>()
+  const tell = (flow: FlowIndex, summary: SpliceSummary) =>
+    told.set(flow, [...(told.get(flow) ?? []), summary])
+  for (const { client, server, bytes, betweenSynsNs } of splices) {
+    const matchedBytes = { forward: bytes[0], reverse: bytes[1] }
+    const listens = reader.ends(waysOf(client).way[0].at(-1)!).dst
+    const dials = reader.ends(waysOf(server).way[0][0]!).src
+    tell(client, { side: 'client', flow: numbers[server]!, proxy: listens, matchedBytes, betweenSynsNs })
+    tell(server, { side: 'server', flow: numbers[client]!, proxy: dials, matchedBytes, betweenSynsNs })
   }
-  const [listens, dials] = [asked.forward.path.at(-1)!.dst, opened.forward.path[0]!.src]
-  tell(asked, { side: 'client', flow: opened.id, proxy: listens, matchedBytes, betweenSynsNs })
-  tell(opened, { side: 'server', flow: asked.id, proxy: dials, matchedBytes, betweenSynsNs })
+  return told
 }

@@ -14,6 +14,8 @@ const DISORDER_NS = 50e3
 const LEAST_BYTES = 16
 /** Connections with the same payload that begin while a proxy could have opened its own: more can't be told apart. */
 const MAX_RIVALS = 256
+/** Connections with the same payload, at any time, that are looked at. */
+const MAX_EQUAL = 100_000
 
 /** What of a flow is needed here: see `Ways`. */
 type TcpWays = { flow: FlowIndex; forward: DirectionIndex; way: [number[], number[]] }
@@ -38,10 +40,14 @@ export interface Splice {
  * Finds the pairs among these flows. Where several connections with the same payload would fit, none is taken: a pair
  * that is told has no rival on either side.
  */
-export function findSplices(correlator: Correlator, all: readonly TcpWays[]): Splice[] {
+export function findSplices(
+  correlator: Correlator,
+  flows: Iterable<FlowIndex>,
+  waysOf: (flow: FlowIndex) => TcpWays,
+): Splice[] {
   const pairs = new SplicePairs(correlator)
-  return groupsOfEqual(correlator, all)
-    .flatMap((group) => pairs.among(group))
+  return groupsOfEqual(correlator, flows)
+    .flatMap((group) => (group.length > MAX_EQUAL ? [] : pairs.among(group.map(waysOf))))
     .sort((a, b) => a.client - b.client)
 }
 
@@ -94,7 +100,7 @@ class SplicePairs {
   /** A proxy that has answered must have had a connection to its server by then. */
   #latestOpening({ forward }: TcpWays): number {
     const { firstNs, starts } = this.#correlator.flows
-    return Math.min(firstNs[forward ^ 1]! + OPENING_NS, starts.dataNs[forward ^ 1]! + DISORDER_NS)
+    return Math.min(firstNs[forward ^ 1]! + OPENING_NS, starts.dataNs.get(forward ^ 1) + DISORDER_NS)
   }
 
   #taken(direction: DirectionIndex): number {
@@ -118,8 +124,8 @@ class SplicePairs {
     const { dataNs } = starts
     return (
       firstNs[b]! >= firstNs[a ^ 1]! - DISORDER_NS &&
-      dataNs[b]! >= dataNs[a]! - DISORDER_NS &&
-      dataNs[b ^ 1]! <= dataNs[a ^ 1]! + DISORDER_NS
+      dataNs.get(b) >= dataNs.get(a) - DISORDER_NS &&
+      dataNs.get(b ^ 1) <= dataNs.get(a ^ 1) + DISORDER_NS
     )
   }
 
@@ -128,7 +134,7 @@ class SplicePairs {
     // The same initial sequence numbers on both sides are one connection, that could not be joined.
     if (isn[a] === isn[b] && isn[a ^ 1] === isn[b ^ 1]) return false
     return [0, 1].every(
-      (side) => this.#taken(a ^ side) === this.#taken(b ^ side) && hash[a ^ side] === hash[b ^ side],
+      (side) => this.#taken(a ^ side) === this.#taken(b ^ side) && hash.get(a ^ side) === hash.get(b ^ side),
     )
   }
 
@@ -169,29 +175,31 @@ function areOneMachine(a: number, b: number): boolean {
 }
 
 /** Flows whose starts are known in full, in groups that look equal by their hashes. */
-function groupsOfEqual(correlator: Correlator, all: readonly TcpWays[]): TcpWays[][] {
+function groupsOfEqual(correlator: Correlator, all: Iterable<FlowIndex>): FlowIndex[][] {
   const { flows } = correlator
   const { starts } = flows
-  const keyOf = ({ forward }: TcpWays) =>
-    finish(mix(mix(starts.taken(forward), starts.hash[forward]!), starts.hash[forward ^ 1]!))
-  const known = all.filter(
-    ({ flow, forward }) => flows.protocol[flow] === Protocol.Tcp && isKnown(correlator, forward),
-  )
+  const keyOf = (flow: FlowIndex) => {
+    const forward = flows.forwardOf(flow)
+    return finish(mix(mix(starts.taken(forward), starts.hash.get(forward)), starts.hash.get(forward ^ 1)))
+  }
+  const known: FlowIndex[] = []
+  for (const flow of all)
+    if (flows.protocol[flow] === Protocol.Tcp && isKnown(correlator, flows.forwardOf(flow))) known.push(flow)
   // Of a million connections most are like no other: these should cost a byte, and not a list.
   let size = 1024
   while (size < 4 * known.length) size *= 2
   const counts = new Uint8Array(size)
-  for (const ways of known) {
-    const at = keyOf(ways) % size
+  for (const flow of known) {
+    const at = keyOf(flow) % size
     if (counts[at]! < 2) counts[at]!++
   }
-  const groups = new Map<number, TcpWays[]>()
-  for (const ways of known) {
-    const key = keyOf(ways)
+  const groups = new Map<number, FlowIndex[]>()
+  for (const flow of known) {
+    const key = keyOf(flow)
     if (counts[key % size]! < 2) continue
     const group = groups.get(key)
-    if (group) group.push(ways)
-    else groups.set(key, [ways])
+    if (group) group.push(flow)
+    else groups.set(key, [flow])
   }
   return [...groups.values()].filter((group) => group.length > 1)
 }

@@ -2,7 +2,7 @@
 
 import type { PointIndex } from '../capture/record.ts'
 import { type Headers, TcpFlag } from '../decode/headers.ts'
-import { finish, grown, mix } from './columns.ts'
+import { finish, grown, mix, SparseCounts, SparseTimes } from './columns.ts'
 import type { DirectionIndex } from './flows.ts'
 
 /** Payload bytes that are looked at in each direction. */
@@ -22,9 +22,9 @@ export class StreamStarts {
   /** Payload bytes that are yet to go into the hash; 0 where no more are wanted. */
   wanted = new Uint16Array(64)
   isn = new Uint32Array(64)
-  hash = new Int32Array(64)
-  /** When the first payload byte was seen, in ns. */
-  dataNs = new Float64Array(64)
+  readonly hash = new SparseCounts()
+  /** When the first payload byte was seen, in ns; NaN before. */
+  readonly dataNs = new SparseTimes()
   /**
    * Who sent the SYN, where it was seen first: a hash of point and source MAC, `Unnamed` where the frame has no MAC,
    * `Elsewhere` where a router stands in between.
@@ -49,6 +49,11 @@ export class StreamStarts {
     this.sender[direction] = senderOf(headers, point)
   }
 
+  /** The initial sequence number of the direction's SYN (or SYN-ACK), or -1 where none was seen. */
+  isnOf(direction: DirectionIndex): number {
+    return this.state[direction] === Start.None ? -1 : this.isn[direction]!
+  }
+
   /** Takes what is new of a segment's payload, if it follows what is there already. RFC 9293 sequence arithmetic. */
   take(direction: DirectionIndex, headers: Headers, timeNs: number): void {
     const wanted = this.wanted[direction]!
@@ -62,10 +67,10 @@ export class StreamStarts {
       this.#spoil(direction)
       return
     }
-    let hash = this.hash[direction]!
+    let hash = this.hash.get(direction)
     for (let at = from; at < from + count; at++) hash = mix(hash, headers.bytes[at]!)
-    this.hash[direction] = hash
-    if (taken === 0) this.dataNs[direction] = timeNs
+    this.hash.set(direction, hash)
+    if (taken === 0) this.dataNs.set(direction, timeNs)
     this.wanted[direction] = wanted - count
   }
 
@@ -81,8 +86,8 @@ export class StreamStarts {
     this.state[into] = this.state[from]!
     this.wanted[into] = this.wanted[from]!
     this.isn[into] = this.isn[from]!
-    this.hash[into] = this.hash[from]!
-    this.dataNs[into] = this.dataNs[from]!
+    this.hash.set(into, this.hash.get(from))
+    this.dataNs.set(into, this.dataNs.get(from))
     if (!isKnown) this.sender[into] = this.sender[from]!
   }
 
@@ -90,8 +95,6 @@ export class StreamStarts {
     this.state = grown(this.state, directions)
     this.wanted = grown(this.wanted, directions)
     this.isn = grown(this.isn, directions)
-    this.hash = grown(this.hash, directions)
-    this.dataNs = grown(this.dataNs, directions)
     this.sender = grown(this.sender, directions)
   }
 

@@ -4,20 +4,17 @@ import { TcpFlag } from '../decode/headers.ts'
 import type { Coverage } from './coverage.ts'
 import type { DirectionIndex, FlowTable } from './flows.ts'
 import { Protocol } from './identity.ts'
-import type { LatencyTable } from './latency.ts'
-import type { LegIndex, LegTable } from './legs.ts'
+import type { Latencies } from './latencies.ts'
+import { type LegIndex, type LegTable, NO_STATION } from './legs.ts'
 import { MAX_STATIONS, PatternFlag, type PatternTable, STATION_BITS } from './patterns.ts'
 import type { Twins } from './twins.ts'
 import { JourneyFlag, type JourneySlot, type JourneyWindow } from './window.ts'
 
 /** Sightings of one journey that are told; a capture can double a packet for ever. */
 const MAX_SIGHTINGS = 1024
-const NO_STATION = 255
 /** Instead of the leg of a request. */
 const NO_REQUEST = -1
 const UNDECIDED = -2
-/** So many packets of a leg are measured against the last two stations. */
-const MEASURED_TWICE = 64
 
 /**
  * One journey that leaves the window: valid during the call. Sightings are sorted along the way.
@@ -68,7 +65,7 @@ export interface Tables {
   readonly legs: LegTable
   readonly flows: FlowTable
   readonly patterns: PatternTable
-  readonly latency: LatencyTable
+  readonly latency: Latencies
   readonly twins: Twins
 }
 
@@ -96,8 +93,8 @@ export class Tally {
     if (window.flags[slot]! & JourneyFlag.Twin) twins.compare(slot, direction)
     const journeyFlags = window.flags[slot]!
     const pattern = this.#patternOf(slot, direction, n, journeyFlags)
-    patterns.add(pattern, window.lenBytes[slot]!, leg[n - 1]!, frame[n - 1]!)
-    this.#measure(n)
+    patterns.add(pattern, window.lenBytes[slot]!, frame[n - 1]!)
+    this.#measure(direction, n)
     // Through a hairpin it ends where it began.
     const first = legs.point[leg[0]!]
     if (n > 1 && (first !== legs.point[leg[n - 1]!] || first !== legs.point[leg[1]!])) this.joinedJourneys++
@@ -159,15 +156,15 @@ export class Tally {
     const { legs, flows } = this.#tables
     const leg = this.#journey.leg[n]!
     const ttl = this.#journey.ttl[n]!
-    let after = -1
-    for (let other = flows.wayHead[direction]!; other >= 0; other = legs.next[other]!) {
+    let place = 0
+    for (let other = flows.firstLeg[direction]!; other >= 0; other = legs.sibling[other]!) {
+      if (legs.station[other] === NO_STATION) continue
       let inFront = legs.ttl[other]! > ttl
       if (legs.ttl[other] === ttl) for (let i = 0; i < n; i++) inFront ||= this.#journey.leg[i] === other
-      if (inFront) after = other
+      if (inFront) place = Math.max(place, legs.rank[other]! + 1)
     }
     legs.ttl[leg] = ttl
-    legs.station[leg] = flows.stations[direction]!++
-    flows.insertOnWay(direction, leg, after)
+    flows.insertOnWay(direction, leg, place)
   }
 
   #sortAlongTheWay(n: number): void {
@@ -230,32 +227,20 @@ export class Tally {
     return covered
   }
 
-  /**
-   * Counts TTLs, and the latencies between neighbours on the way. As two neighbours may change places when all is known,
-   * the first packets are measured over one station, too.
-   */
-  #measure(n: number): void {
-    const { legs, latency } = this.#tables
+  /** Counts packets and TTLs of the legs, and the latencies between them. */
+  #measure(direction: DirectionIndex, n: number): void {
+    const { legs, flows, latency } = this.#tables
     const { leg, timeNs, ttl } = this.#journey
     let before = -1
-    let beforeNs = 0
-    let second = -1
-    let secondNs = 0
     for (let i = 0; i < n; i++) {
       const here = leg[i]!
+      // Frames that carry pieces of one packet past a leg count once.
       if (before === here) continue
-      const hereNs = timeNs[i]!
-      legs.voteTtl(here, ttl[i]!)
-      const packets = ++legs.packets[here]!
-      if (before >= 0) latency.add(latency.row(before, here), hereNs - beforeNs)
-      if (second >= 0 && packets <= MEASURED_TWICE) latency.add(latency.row(second, here), hereNs - secondNs)
-      second = before
-      secondNs = beforeNs
       before = here
-      beforeNs = hereNs
+      legs.voteTtl(here, ttl[i]!)
+      legs.countPacket(here)
     }
-    // The way's end was passed before its beginning: a router may have raised the TTL in between.
-    if (n > 2 && timeNs[0]! > beforeNs) latency.add(latency.row(before, leg[0]!), timeNs[0]! - beforeNs)
+    latency.add(direction, flows.firstLeg[direction]!, n, leg, timeNs)
   }
 
   /** Takes the time from the first request to its answer, at the point of the client's side that saw both. */

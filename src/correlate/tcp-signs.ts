@@ -2,7 +2,7 @@
 
 import type { PointIndex } from '../capture/record.ts'
 import { type Headers, TcpFlag } from '../decode/headers.ts'
-import { grown } from './columns.ts'
+import { SparseCounts } from './columns.ts'
 import type { DirectionIndex } from './flows.ts'
 
 /** The first RST of a direction, where it was seen first. */
@@ -32,8 +32,8 @@ const EVIDENCE_FRAMES = 4
 
 export class TcpSigns {
   /** IP length of the largest packet with payload, and the first sequence number that came in one so large. */
-  #largestLenBytes = new Uint32Array(64)
-  #largestSeq = new Uint32Array(64)
+  readonly #largestLenBytes = new SparseCounts()
+  readonly #largestSeq = new SparseCounts()
   readonly #resets = new Map<DirectionIndex, FirstReset>()
   readonly #zeroWindows = new Map<DirectionIndex, ZeroWindows>()
   readonly #resent = new Map<DirectionIndex, Resent>()
@@ -41,9 +41,9 @@ export class TcpSigns {
   /** Notes a packet of the direction, at the point that sees it first. */
   note(direction: DirectionIndex, headers: Headers, point: PointIndex, frame: number): void {
     const { tcpFlags } = headers
-    if (headers.payloadLenBytes > 0 && headers.ipTotalLenBytes > this.#largestLenBytes[direction]!) {
-      this.#largestLenBytes[direction] = headers.ipTotalLenBytes
-      this.#largestSeq[direction] = headers.tcpSeq
+    if (headers.payloadLenBytes > 0 && headers.ipTotalLenBytes > this.#largestLenBytes.get(direction)) {
+      this.#largestLenBytes.set(direction, headers.ipTotalLenBytes)
+      this.#largestSeq.set(direction, headers.tcpSeq)
     }
     if (tcpFlags & TcpFlag.Rst) {
       if (!this.#resets.has(direction)) this.#resets.set(direction, { point, frame, ttl: headers.ttl })
@@ -77,24 +77,19 @@ export class TcpSigns {
 
   /** Was no packet as large as the largest one sent before this sequence number? RFC 9293 sequence arithmetic. */
   isLargestFrom(direction: DirectionIndex, seq: number): boolean {
-    return this.#largestLenBytes[direction]! > 0 && ((this.#largestSeq[direction]! - seq) | 0) >= 0
+    return this.#largestLenBytes.get(direction) > 0 && ((this.#largestSeq.get(direction) - seq) | 0) >= 0
   }
 
   /** `from` turned out to be the same direction as `into`. */
   merge(into: DirectionIndex, from: DirectionIndex): void {
-    if (this.#largestLenBytes[from]! > this.#largestLenBytes[into]!) {
-      this.#largestLenBytes[into] = this.#largestLenBytes[from]!
-      this.#largestSeq[into] = this.#largestSeq[from]!
+    if (this.#largestLenBytes.get(from) > this.#largestLenBytes.get(into)) {
+      this.#largestLenBytes.set(into, this.#largestLenBytes.get(from))
+      this.#largestSeq.set(into, this.#largestSeq.get(from))
     }
     for (const map of [this.#resets, this.#zeroWindows, this.#resent] as Map<DirectionIndex, unknown>[]) {
       if (map.has(from) && !map.has(into)) map.set(into, map.get(from))
       map.delete(from)
     }
-  }
-
-  grow(directions: number): void {
-    this.#largestLenBytes = grown(this.#largestLenBytes, directions)
-    this.#largestSeq = grown(this.#largestSeq, directions)
   }
 
   #noteZeroWindow(direction: DirectionIndex, point: PointIndex, frame: number): void {

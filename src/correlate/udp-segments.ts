@@ -86,7 +86,7 @@ export class UdpSegments {
     const direction = flows.find(this.#legs.direction[leg]!)
     this.#parts = 0
     this.#isDoubtful = false
-    let found: Match = flows.lastBig[direction] === 0 ? Match.None : this.#goOn(direction, leg, headers)
+    let found: Match = flows.lastBig.get(direction) === 0 ? Match.None : this.#goOn(direction, leg, headers)
     if (found === Match.None) found = this.#beginAnew(direction, leg, headers, timeNs)
     if (found === Match.None && flows.lastJourney[direction]! < 0)
       found = this.#beginInside(direction, leg, headers, timeNs)
@@ -103,8 +103,8 @@ export class UdpSegments {
   #keep(slot: JourneySlot, direction: DirectionIndex, { bytes, end }: Headers, from: number): BigIndex {
     const to = Math.min(end, from + this.#window.payloadLenBytes[slot]!)
     const serial = this.#window.serial[slot]!
-    const big = this.#big.add(serial, this.#flows.lastBig[direction]!, bytes, from, to)
-    this.#flows.lastBig[direction] = big
+    const big = this.#big.add(serial, this.#flows.lastBig.get(direction), bytes, from, to)
+    this.#flows.lastBig.set(direction, big)
     return big
   }
 
@@ -116,7 +116,7 @@ export class UdpSegments {
   #goOn(direction: DirectionIndex, leg: LegIndex, headers: Headers): Match {
     const recent = this.#recent
     let known = 0
-    let big = this.#flows.lastBig[direction]!
+    let big = this.#flows.lastBig.get(direction)
     for (let isBegun = false; known < MAX_BIG && !isBegun; big = this.#big.previousOf(big)) {
       const slot = this.#slotOf(big)
       if (slot < 0) break

@@ -196,6 +196,16 @@ export class JourneyWindow {
       this.size === 0 ? this.#nextSighting : this.#serialOf(this.firstSighting[this.oldestSlot()]!)
   }
 
+  /** Gives back the memory of an empty window, where no journey will follow. */
+  release(): void {
+    const empty = new JourneyWindow()
+    const { oldest, nextSerial, forced } = this
+    Object.assign(this, empty, { oldest, nextSerial, forced })
+    this.#capacity = empty.#capacity
+    this.#chain = empty.#chain
+    this.#buckets = empty.#buckets
+  }
+
   #serialOf(sighting: SightingIndex): number {
     return this.#oldestSighting + ((sighting - this.#oldestSighting) & (this.leg.length - 1))
   }

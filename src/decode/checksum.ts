@@ -60,6 +60,38 @@ function transportChecksum(out: Headers): Checksum {
 }
 
 /**
+ * What the checksum of the IPv4 header should be (RFC 791, 3.1): that of all its other bytes. Meaningful where `ipVersion`
+ * is 4.
+ */
+export function rightIpv4Checksum(out: Headers): number {
+  const { bytes, ipOffset } = out
+  return complement(sumWords(bytes, ipOffset, ipOffset + out.ipHeaderLenBytes) - u16(bytes, ipOffset + 10))
+}
+
+/**
+ * What the checksum of TCP, UDP, ICMP or ICMPv6 should be, as it would stand on a wire; null where the bytes that it takes were
+ * not all captured, in fragments, and where `verifyChecksums` can't tell either.
+ */
+export function rightTransportChecksum(out: Headers): number | null {
+  const start = out.transportOffset
+  if (!out.hasTransport || out.moreFragments || out.packetEnd > out.end) return null
+  if (out.packetEnd - start < minLen(out.protocol)) return null
+  const pseudo = out.protocol === IpProtocol.Icmp ? 0 : pseudoHeaderSum(out)
+  if (pseudo < 0) return null
+  const len = out.protocol === IpProtocol.Icmp ? 0 : out.packetEnd - start
+  const sum = complement(
+    pseudo + len + sumWords(out.bytes, start, out.packetEnd) - out.transportChecksumField,
+  )
+  // In UDP, 0 says that there is none (RFC 768).
+  return sum === 0 && out.protocol === IpProtocol.Udp ? ONES : sum
+}
+
+/** The one's complement of a sum that is not folded yet (RFC 1071). */
+function complement(sum: number): number {
+  return sum === 0 ? ONES : modOnes(-sum)
+}
+
+/**
  * What is left of the transport checksum without addresses, ports and ICMP id, 0 to 65534: the same before
  * and after NAT, also in frames that were cut (RFC 1624; RFC 3022, 4.2). -1 where there is none: no transport
  * header, UDP without a checksum, SCTP, ICMP errors (NAT rewrites their quotes), and offload (the field says

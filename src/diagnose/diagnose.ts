@@ -2,23 +2,35 @@
 
 import type { CaptureDamage } from '../capture/reader.ts'
 import type { Point } from '../capture/record.ts'
+import { amend, type FlowList, MAX_KEPT_FLOWS } from '../correlate/flow-list.ts'
 import type { JoinedFlow } from '../correlate/joined-flow.ts'
 import type { Observations } from '../correlate/observations.ts'
 import type { Receipts } from '../receipts/model.ts'
 import type { Cause } from './cause.ts'
 import { type Finding, finding, type Severity } from './finding.ts'
+import { FindingList } from './finding-list.ts'
 import { flowFindings } from './flow-findings.ts'
 import { neighbourFindings } from './neighbour-findings.ts'
 import { ReceiptReader } from './receipt-reader.ts'
-import { fullTables, slowHops, synFloods } from './run-findings.ts'
+import { addRulePaths } from './rule-paths.ts'
+import { fullTables, SlowHops, SynFloods } from './run-findings.ts'
 import { addReceipts } from './translation-receipts.ts'
 
 const RANK: Record<Severity, number> = { error: 0, warning: 1, info: 2 }
 
+/** Of very many flows, so many findings of one code are told in full. */
+const MAX_PER_CODE = 1000
+
 /** What a diagnosis looks at. */
 export interface Evidence {
   points: readonly Point[]
-  flows: readonly JoinedFlow[]
+  flows: FlowList
+  /** Called with each flow once, in the order of `flows`. */
+  onFlow?: (flow: JoinedFlow) => void
+  /** Flows whose findings are told; all unless given. */
+  diagnoses?: (flow: JoinedFlow) => boolean
+  /** Of very many flows, so many findings of one code are told in full, unless this is set. */
+  keepsFindings?: boolean
   observations: Observations
   damages: readonly CaptureDamage[]
   /** What the kernels counted meanwhile; none where the captures do not say. */
@@ -31,15 +43,31 @@ export interface Evidence {
 export function diagnose(evidence: Evidence): Finding[] {
   const { flows, points, observations, receipts } = evidence
   const reader = receipts.length > 0 ? new ReceiptReader(receipts) : null
-  if (reader) for (const flow of flows) addReceipts(flow, reader)
-  const floods = synFloods(flows)
-  const flooded = new Set(floods.flatMap((flood) => flood.flows))
+  if (reader)
+    amend(flows, (flow) => {
+      addReceipts(flow, reader)
+      addRulePaths(flow, reader)
+    })
+  const [synFloods, slowHops] = [new SynFloods(), new SlowHops()]
+  for (const flow of flows) {
+    synFloods.note(flow)
+    slowHops.note(flow)
+    evidence.onFlow?.(flow)
+  }
+  const floods = synFloods.found()
+  const flooded = new Set<number>()
+  for (const flood of floods) for (const flow of flood.flows) flooded.add(flow)
+  const isBounded = flows.length > MAX_KEPT_FLOWS && !evidence.keepsFindings
+  const ofFlows = new FindingList(isBounded ? MAX_PER_CODE : Number.POSITIVE_INFINITY)
+  for (const flow of flows)
+    if (!flooded.has(flow.id) && (evidence.diagnoses?.(flow) ?? true))
+      for (const it of flowFindings(flow, evidence.endNs, reader)) ofFlows.add(it)
   const findings = [
     ...floods.map((flood) => flood.finding),
-    ...flows.flatMap((flow) => (flooded.has(flow.id) ? [] : flowFindings(flow, evidence.endNs, reader))),
+    ...ofFlows.all(),
     ...neighbourFindings(observations.neighbours.list(), points, reader),
     ...fullTables(reader),
-    ...slowHops(flows),
+    ...slowHops.found(),
     ...evidence.damages.map(({ source, byteOffset, message }) =>
       finding('truncated-file', null, message, { source, byteOffset }),
     ),

@@ -5,6 +5,7 @@ import type { NamespaceReceipts } from '../receipts/model.ts'
 import { type Cause, inOrder } from './cause.ts'
 import { formsOf } from './forms.ts'
 import { inNamespace, moved, type ReceiptReader, ruleCheck, ruleLabel } from './receipt-reader.ts'
+import { tracedCauses, tracedPackets } from './rule-paths.ts'
 
 const FORWARDING = { 4: 'net.ipv4.ip_forward', 6: 'net.ipv6.conf.all.forwarding' } as const
 /** Counters of `/proc/net/snmp` and the like that count packets without a way to go. */
@@ -43,9 +44,12 @@ export function lossCauses(
   const namespaces = reader.between(...loss.between)
   if (namespaces.length === 0) return usualCauses(isIpv6)
   const forms = formsOf(flow, loss.direction)
-  const causes: Cause[] = []
+  // What was traced is sure; that a counter rose may be another packet's doing.
+  const traced = tracedPackets(flow, loss.direction, reader)
+  const causes = tracedCauses(traced.filter(({ namespace }) => namespaces.includes(namespace)))
   for (const counted of reader.rules(namespaces, /^(DROP|REJECT|drop|reject)$/, forms, loss.packets)) {
     if (counted.packets <= 0) continue
+    if (causes.some(({ what }) => what.startsWith(ruleLabel(counted)))) continue
     causes.push({
       id: 'rule',
       what: `${ruleLabel(counted)} ${/reject/i.test(counted.rule.target!) ? 'rejects' : 'drops'} it`,

@@ -7,6 +7,7 @@ import type {
   NeighbourReceipt,
   Receipts,
   RuleReceipt,
+  TraceReceipt,
 } from '../receipts/model.ts'
 import { type Form, isIn, mayMatch } from './rule-match.ts'
 
@@ -20,6 +21,8 @@ export interface CountedRule {
 export class ReceiptReader {
   /** Of all hosts that were captured on. */
   readonly receipts: Pick<Receipts, 'namespaces' | 'drops' | 'notRead'>
+
+  #traces: ReturnType<typeof tracesByPair> | null = null
 
   constructor(all: readonly Receipts[]) {
     this.receipts = {
@@ -84,6 +87,17 @@ export class ReceiptReader {
     )
   }
 
+  get hasTraces(): boolean {
+    return this.receipts.namespaces.some(({ traces }) => traces !== undefined)
+  }
+
+  /** Traced packets that look like one of these somewhere on their way, in the order of time. */
+  traced(forms: readonly Form[]): { namespace: NamespaceReceipts; trace: TraceReceipt }[] {
+    this.#traces ??= tracesByPair(this.receipts.namespaces)
+    const found = new Set(forms.flatMap((form) => this.#traces!.get(pairOf(form)) ?? []))
+    return [...found].sort((a, b) => (BigInt(a.trace.timeNs) < BigInt(b.trace.timeNs) ? -1 : 1))
+  }
+
   /** Is this one of the namespace's own addresses? */
   isOwn(namespace: NamespaceReceipts, ip: string): boolean {
     return namespace.interfaces.some(({ addresses }) => addresses.some((own) => own.split('/')[0] === ip))
@@ -101,6 +115,28 @@ export class ReceiptReader {
         (missing.namespace === null || missing.namespace === namespace.name) && what.test(missing.what),
     )
   }
+}
+
+function tracesByPair(namespaces: readonly NamespaceReceipts[]) {
+  const pairs = new Map<string, { namespace: NamespaceReceipts; trace: TraceReceipt }[]>()
+  for (const namespace of namespaces)
+    for (const trace of namespace.traces ?? []) {
+      const packet = { namespace, trace }
+      for (const { src, dst, sport, dport } of trace.forms) {
+        const { protocol } = trace
+        const key = pairOf({
+          protocol,
+          src: { ip: src, port: sport ?? 0 },
+          dst: { ip: dst, port: dport ?? 0 },
+        })
+        pairs.set(key, [...(pairs.get(key) ?? []), packet])
+      }
+    }
+  return pairs
+}
+
+function pairOf({ protocol, src, dst }: Form): string {
+  return `${protocol} ${src.ip} ${src.port} ${dst.ip} ${dst.port}`
 }
 
 /** By how much a counter moved; what appeared meanwhile counts from 0. */

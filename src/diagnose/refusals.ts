@@ -9,6 +9,7 @@ import { counted, type Finding, finding } from './finding.ts'
 import { formsOf } from './forms.ts'
 import { lossCauses } from './loss-causes.ts'
 import { inNamespace, type ReceiptReader, ruleCheck, ruleLabel } from './receipt-reader.ts'
+import { tracedCauses, tracedPackets } from './rule-paths.ts'
 
 export function refused(flow: JoinedFlow, reader: ReceiptReader | null): Finding[] {
   if (flow.state !== 'refused') return []
@@ -34,7 +35,8 @@ function refusalCauses(flow: JoinedFlow, reader: ReceiptReader | null): Cause[] 
   const port = last?.dst.port ?? flow.server.port
   const namespace = last && reader ? reader.namespaceOf(last.point) : null
   const forms = formsOf(flow, 'forward')
-  const causes: Cause[] = (
+  const traced = reader ? tracedCauses(tracedPackets(flow, 'forward', reader)) : []
+  const byCounter: Cause[] = (
     reader?.rules(reader.receipts.namespaces, /^reject$/i, forms, flow.forward.packets) ?? []
   )
     .filter(({ packets }) => packets > 0)
@@ -45,6 +47,7 @@ function refusalCauses(flow: JoinedFlow, reader: ReceiptReader | null): Cause[] 
       receipt: `+${rule.packets} during the capture`,
       check: ruleCheck(rule),
     }))
+  const causes = [...traced, ...byCounter.filter(({ what }) => !traced.some((one) => one.what === what))]
   if (
     namespace &&
     reader!.isOwn(namespace, last!.dst.ip) &&

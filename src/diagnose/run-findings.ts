@@ -1,6 +1,6 @@
 /** Run findings: what only all flows together show, and what the receipts say by themselves. */
 
-import type { JoinedFlow } from '../correlate/joined-flow.ts'
+import type { Endpoint, JoinedFlow } from '../correlate/joined-flow.ts'
 import { type Finding, finding } from './finding.ts'
 import { conntrackFull } from './loss-causes.ts'
 import type { ReceiptReader } from './receipt-reader.ts'
@@ -13,35 +13,60 @@ const SLOW_NS = 1e6
 const SLOW_FACTOR = 5
 const SLOW_PACKETS = 5
 
-/** One finding for each flooded server, and the flows that it stands for. */
-export function synFloods(flows: readonly JoinedFlow[]): { finding: Finding; flows: number[] }[] {
-  const byServer = new Map<string, { half: JoinedFlow[]; whole: number }>()
-  for (const flow of flows) {
-    if (flow.protocol !== 'tcp') continue
-    const server = `${flow.server.ip} ${flow.server.port}`
-    const seen = byServer.get(server) ?? { half: [], whole: 0 }
-    byServer.set(server, seen)
-    if (isHalfOpen(flow)) seen.half.push(flow)
-    else seen.whole++
+interface ServerFlows {
+  server: Endpoint
+  /** Numbers of the flows that never came to be, in the order of time, and who began them. */
+  half: number[]
+  sources: Set<string>
+  firstNs: string
+  lastNs: string
+  whole: number
+}
+
+/** Looks for servers that are flooded, in flows that are noted one after the other. */
+export class SynFloods {
+  readonly #byServer = new Map<string, ServerFlows>()
+
+  note(flow: JoinedFlow): void {
+    if (flow.protocol !== 'tcp') return
+    const { server, firstNs } = flow
+    const key = `${server.ip} ${server.port}`
+    let seen = this.#byServer.get(key)
+    if (!seen) {
+      seen = { server, half: [], sources: new Set(), firstNs: '', lastNs: '', whole: 0 }
+      this.#byServer.set(key, seen)
+    }
+    if (!isHalfOpen(flow)) {
+      seen.whole++
+      return
+    }
+    if (seen.half.length === 0) Object.assign(seen, { server, firstNs })
+    seen.half.push(flow.id)
+    seen.sources.add(flow.client.ip)
+    seen.lastNs = firstNs
   }
-  return [...byServer.values()]
-    .filter(
-      ({ half, whole }) => half.length >= FLOOD_FLOWS && half.length >= FLOOD_SHARE * (half.length + whole),
-    )
-    .map(({ half, whole }) => {
-      const { server } = half[0]!
-      const sources = new Set(half.map(({ client }) => client.ip))
-      const seconds = Number(BigInt(half.at(-1)!.firstNs) - BigInt(half[0]!.firstNs)) / 1e9
-      const text = `${half.length} connections to ${server.ip} port ${server.port} from ${sources.size} ${sources.size === 1 ? 'address' : 'addresses'} within ${seconds.toPrecision(2)} s were begun and never completed, ${whole} were: a SYN flood, or a server that is cut off`
-      return {
-        flows: half.map(({ id }) => id),
-        finding: finding('syn-flood', null, text, {
-          server,
-          flows: half.length,
-          sources: [...sources].slice(0, 16),
-        }),
-      }
-    })
+
+  /** One finding for each flooded server, and the flows that it stands for. */
+  found(): { finding: Finding; flows: number[] }[] {
+    return [...this.#byServer.values()]
+      .filter(isFlooded)
+      .map(({ server, half, sources, firstNs, lastNs, whole }) => {
+        const seconds = Number(BigInt(lastNs) - BigInt(firstNs)) / 1e9
+        const text = `${half.length} connections to ${server.ip} port ${server.port} from ${sources.size} ${sources.size === 1 ? 'address' : 'addresses'} within ${seconds.toPrecision(2)} s were begun and never completed, ${whole} were: a SYN flood, or a server that is cut off`
+        return {
+          flows: half,
+          finding: finding('syn-flood', null, text, {
+            server,
+            flows: half.length,
+            sources: [...sources].slice(0, 16),
+          }),
+        }
+      })
+  }
+}
+
+function isFlooded({ half: { length }, whole }: ServerFlows): boolean {
+  return length >= FLOOD_FLOWS && length >= FLOOD_SHARE * (length + whole)
 }
 
 /** Only SYNs, or a SYN-ACK that nobody took. */
@@ -71,18 +96,27 @@ interface Hop {
 }
 
 /** The hop that costs most of the time, where there is such a one: by the medians of the flows, weighted with their packets. */
-export function slowHops(flows: readonly JoinedFlow[]): Finding[] {
-  const hops = new Map<string, Hop>()
-  for (const { latency } of flows)
+export class SlowHops {
+  readonly #hops = new Map<string, Hop>()
+
+  note({ latency }: JoinedFlow): void {
     for (const { between, direction, medianNs, packets } of latency) {
       const [a, b] = direction === 'forward' ? between : [between[1], between[0]]
       const key = JSON.stringify([a, b])
-      const hop = hops.get(key) ?? { between: [a, b], packets: 0, medianNs: 0 }
-      hops.set(key, hop)
+      const hop = this.#hops.get(key) ?? { between: [a, b], packets: 0, medianNs: 0 }
+      this.#hops.set(key, hop)
       hop.medianNs = (hop.medianNs * hop.packets + Math.max(0, medianNs) * packets) / (hop.packets + packets)
       hop.packets += packets
     }
-  const [slowest, ...rest] = [...hops.values()].sort((a, b) => b.medianNs - a.medianNs)
+  }
+
+  found(): Finding[] {
+    return slowestOf([...this.#hops.values()])
+  }
+}
+
+function slowestOf(hops: Hop[]): Finding[] {
+  const [slowest, ...rest] = hops.sort((a, b) => b.medianNs - a.medianNs)
   if (!slowest || rest.length === 0 || slowest.packets < SLOW_PACKETS || slowest.medianNs < SLOW_NS) return []
   const others = rest.reduce((sum, { medianNs }) => sum + medianNs, 0)
   if (slowest.medianNs < SLOW_FACTOR * others) return []

@@ -3,7 +3,8 @@
 import type { Endpoint, JoinedFlow, RuleName, Translation } from '../correlate/joined-flow.ts'
 import type { ConntrackEntry, NamespaceReceipts } from '../receipts/model.ts'
 import { formsOf } from './forms.ts'
-import type { ReceiptReader } from './receipt-reader.ts'
+import type { CountedRule, ReceiptReader } from './receipt-reader.ts'
+import { countedRule, tracedPackets } from './rule-paths.ts'
 
 const TARGETS = {
   snat: /^(MASQUERADE|SNAT|NETMAP|SNPT|masquerade|snat)$/,
@@ -33,8 +34,8 @@ function ruleOf(
   const fitting = reader
     .rules(namespaces, TARGETS[kind], formsOf(flow, 'forward'))
     .filter(({ packets, rule }) => packets > 0 && (rule.to === null || leadsTo(rule.to, to)))
-  // Of several that fit, none is sure.
-  const [one, another] = fitting
+  // Of several that fit, none is sure, unless a packet was traced to it.
+  const [one, another] = fitting.length > 1 ? fitting.filter((it) => isTraced(it, flow, reader)) : fitting
   if (!one || another) return null
   const { backend, family, table, chain, number, handle, text } = one.rule
   return {
@@ -48,6 +49,12 @@ function ruleOf(
     text,
     packets: one.packets,
   }
+}
+
+function isTraced({ rule, namespace }: CountedRule, flow: JoinedFlow, reader: ReceiptReader): boolean {
+  return tracedPackets(flow, 'forward', reader)
+    .filter((packet) => packet.namespace === namespace)
+    .some(({ trace }) => trace.steps.some((step) => countedRule(step, namespace).rule === rule))
 }
 
 /** `172.17.0.2:80`, `[fd00::2]:80`, `192.0.2.1-192.0.2.9:1024-2047`, `:8080`. */

@@ -14,11 +14,12 @@ import type { LiveSource } from '../capture/live/source.ts'
 import { SystemCallError } from '../capture/live/system.ts'
 import type { Point, PointIndex } from '../capture/record.ts'
 import { HoptraceError } from '../errors.ts'
+import type { ReceiptNamespace } from '../receipts/receipts-reader.ts'
+import type { PublishedPort } from '../topology/topology.ts'
 import { type Follower, PlaceFollower } from './follower.ts'
 import { Health } from './health.ts'
 import { PlaceFinder, type PlaceSelection } from './place-finder.ts'
 import { mayCaptureHere, requireCapturing } from './privileges.ts'
-import type { ReceiptsTask } from './receipts-helper.ts'
 import { RootHelper } from './root-helper.ts'
 import { isProgram, isStream, openStream, type StreamPoint, streamPoint } from './stream-points.ts'
 
@@ -30,6 +31,14 @@ const RETRY_MS = 5000
 export interface LiveSelection extends PlaceSelection {
   /** `NAME=[netns:]IFACE`, `NAME=exec:PROGRAM …` or `NAME=FIFO`. */
   readonly points: readonly string[]
+}
+
+/** What was found to capture: the namespaces, the host's first, and what the containers have there. */
+export interface FoundPlaces {
+  readonly namespaces: readonly ReceiptNamespace[]
+  readonly addresses: readonly string[]
+  /** Published by the host. */
+  readonly ports: readonly PublishedPort[]
 }
 
 export interface LiveSourceOptions {
@@ -67,7 +76,7 @@ export class LivePoints {
     options: LiveSourceOptions,
     records: LiveRecords,
     note: (line: string) => void,
-    onPlaces: (task: ReceiptsTask) => void = () => {},
+    onPlaces: (places: FoundPlaces) => void = () => {},
   ): Promise<LivePoints> {
     const points = new LivePoints(selection, options, records, note)
     try {
@@ -133,7 +142,7 @@ export class LivePoints {
   }
 
   /** The namespaces of the host and of all places. */
-  #receiptsTask(places: readonly CapturePlace[]): ReceiptsTask {
+  #found(places: readonly CapturePlace[]): FoundPlaces {
     const paths = new Set([null, ...places.map(({ netns }) => netns)])
     return {
       namespaces: [...paths].map((path) => {
@@ -146,6 +155,7 @@ export class LivePoints {
         }
       }),
       addresses: [...this.#finder.inside.values()].flatMap(({ addresses }) => addresses),
+      ports: [...this.#finder.inside.values()].flatMap(({ ports }) => ports),
     }
   }
 
@@ -183,7 +193,7 @@ export class LivePoints {
     this.#follower?.close()
   }
 
-  async #open(onPlaces: (task: ReceiptsTask) => void): Promise<void> {
+  async #open(onPlaces: (places: FoundPlaces) => void): Promise<void> {
     const { backend } = this.#options
     // Before the engine is asked, which may refuse as well, and for the lesser reason.
     if (backend === 'ring' && this.#finder.isAsked && !mayCaptureHere())
@@ -203,7 +213,7 @@ export class LivePoints {
       )
     if (backend === 'ring') requireMemory(places.length, this.#options.bufferBytes)
     if (places.length > 0 && backend === 'ring') requireCapturing(places.some(({ netns }) => netns !== null))
-    if (places.length > 0) onPlaces(this.#receiptsTask(places))
+    if (places.length > 0) onPlaces(this.#found(places))
     for (const place of places) this.#attach(place, await this.#sourceAt(place))
     for (const stream of this.#streams) if (!isProgram(stream)) await this.#addStream(stream)
     if (backend === 'cap' && places.length > 0)

@@ -8,7 +8,7 @@ import { discover } from '../topology/discover.ts'
 import { connectEngine, type DockerApi } from '../topology/docker-api.ts'
 import { namespacePath, parsePoint } from '../topology/explicit-points.ts'
 import { addressNames } from '../topology/names.ts'
-import type { Topology } from '../topology/topology.ts'
+import type { PublishedPort, Topology } from '../topology/topology.ts'
 
 /** What the command line names. */
 export interface PlaceSelection {
@@ -26,13 +26,19 @@ export interface FixedSelection extends PlaceSelection {
   readonly startTimes: readonly string[]
 }
 
+interface Inside {
+  readonly name: string
+  readonly addresses: readonly string[]
+  readonly ports: readonly PublishedPort[]
+}
+
 export class PlaceFinder {
   /** Address → name, as far as the engine and the host tell. */
   readonly names: Map<string, string>
   /** What could not be found out. */
   readonly remarks: string[] = []
-  /** What the namespaces are called that containers are in, by path, with their addresses. */
-  readonly inside = new Map<string, { readonly name: string; readonly addresses: readonly string[] }>()
+  /** What the namespaces are called that containers are in, by path, with their addresses and published ports. */
+  readonly inside = new Map<string, Inside>()
   /** The engine, once it was asked. */
   api: DockerApi | null = null
   readonly #selection: PlaceSelection
@@ -94,11 +100,11 @@ export class PlaceFinder {
   }
 
   #noteInside(containers: Topology['containers']): void {
-    for (const { netnsPath, name, mode, interfaces } of containers) {
+    for (const { netnsPath, name, mode, interfaces, ports } of containers) {
       // It goes by the name of the one that the others share it with.
       if (netnsPath === null || (mode === 'container' && this.inside.has(netnsPath))) continue
       const addresses = interfaces.flatMap((one) => one.addresses.map(({ ip }) => ip))
-      this.inside.set(netnsPath, { name, addresses })
+      this.inside.set(netnsPath, { name, addresses, ports })
     }
   }
 

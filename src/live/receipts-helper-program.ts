@@ -32,8 +32,8 @@ eachLine(control, MAX_TASK_CHARACTERS, (line) => {
   else if (line === END && !isEnding) void end(isBegun)
 })
 
-async function begin({ namespaces, addresses }: ReceiptsTask): Promise<void> {
-  reader = openReceipts(namespaces, { addresses, drops })
+async function begin({ namespaces, addresses, trace }: ReceiptsTask): Promise<void> {
+  reader = openReceipts(namespaces, { addresses, drops, trace })
   await reader.begin()
   control.write(`${BEGUN}\n`)
 }

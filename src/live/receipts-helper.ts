@@ -10,12 +10,15 @@ import { eachLine } from '../capture/live/lines.ts'
 import type { Receipts } from '../receipts/model.ts'
 import { checkedReceipts } from '../receipts/receipts-check.ts'
 import type { ReceiptNamespace } from '../receipts/receipts-reader.ts'
+import type { TraceTask } from '../receipts/tracing.ts'
 
 /** What it is to read: its first line, while we are root; nothing can be added later. */
 export interface ReceiptsTask {
   readonly namespaces: readonly ReceiptNamespace[]
   /** Addresses of the captured containers. */
   readonly addresses: readonly string[]
+  /** Whose packets to trace through the rules; null: none. */
+  readonly trace: TraceTask | null
 }
 
 /** The helper's end: the task, then the end; it answers that it has begun, then with the receipts. */

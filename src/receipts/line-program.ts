@@ -29,9 +29,11 @@ export class LineProgram {
     timeoutMs?: number,
   ) {
     const enter = netnsPath === null ? [] : ['nsenter', `--net=${netnsPath}`]
+    // Ctrl-C in a terminal is not for it: we end it.
     this.#child = spawn('setpriv', ['--pdeathsig', 'KILL', ...enter, ...words], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, LC_ALL: 'C', PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin` },
+      detached: true,
     })
     let said = ''
     this.#child.stderr!.setEncoding('utf8').on('data', (text: string) => {
@@ -52,6 +54,10 @@ export class LineProgram {
         resolve({ missing, why: line || (code === null ? 'it took too long' : `it failed (${code})`) })
       })
     })
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid
   }
 
   /** Ends it. */

@@ -55,6 +55,39 @@ export interface NamespaceReceipts {
   readonly listeners: readonly Listener[]
   /** Of containers; null where that cannot be read. */
   readonly processes?: { readonly isFrozen: boolean } | null
+  /** Ways of single packets through the rules, in the order of time; not there unless they were asked for. */
+  readonly traces?: readonly TraceReceipt[]
+}
+
+/** The way of one packet through the chains of a namespace, as the kernel traced it. */
+export interface TraceReceipt {
+  /** When that was read, in ns since 1970 as a decimal string: some milliseconds later. */
+  readonly timeNs: string
+  /** `tcp`, `udp`, `icmp`, `icmpv6`, `sctp`, else its number, or empty. */
+  readonly protocol: string
+  /** Identification of IPv4; null of IPv6. */
+  readonly ipId: number | null
+  readonly tcpFlags: number | null
+  /** How it looks: when it comes into the namespace, then as it is translated. Of an ICMP echo both ports are its id. */
+  readonly forms: readonly Omit<Tuple, 'packets'>[]
+  readonly steps: readonly TraceStep[]
+  /** Steps that are not told, in front of the last one. */
+  readonly omitted?: number
+}
+
+/** A rule that a packet met and that matched, or the policy of a chain. */
+export interface TraceStep {
+  readonly family: RuleReceipt['family']
+  readonly table: string
+  readonly chain: string
+  /** 1-based, as `RuleReceipt.number`; null for policies, and where the rule is gone. */
+  readonly number: number | null
+  readonly handle: number | null
+  /** As nft spells it; null for policies, and where the rule is gone. */
+  readonly text: string | null
+  readonly isPolicy: boolean
+  /** `accept`, `drop`, `continue`, `return`, `jump NAME`, `goto NAME`, `queue`, … */
+  readonly verdict: string
 }
 
 /** A count at the beginning and at the end; null where there was none, as the rule or interface was not there. */

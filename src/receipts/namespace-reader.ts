@@ -145,7 +145,7 @@ export class NamespaceReader {
   }
 
   /** A path by which programs find it as long as we hold it. */
-  get #path(): string | null {
+  get path(): string | null {
     return this.#held < 0 ? null : `/proc/${process.pid}/fd/${this.#held}`
   }
 
@@ -171,7 +171,7 @@ export class NamespaceReader {
     const none = { counters: new Map(), conntrack: new Map(), count: null, settings: new Map() }
     const legacy = { ip: Boolean(files?.legacyTables), ip6: Boolean(files?.legacyTables6) }
     const [rules, links] = await Promise.all([
-      readRuleCounts(this.#path, legacy, this.#note),
+      readRuleCounts(this.path, legacy, this.#note),
       this.#readLinks(),
     ])
     const { counters, conntrack, count, settings } = files ?? none
@@ -182,20 +182,20 @@ export class NamespaceReader {
   }
 
   async #readLinks(): Promise<Pick<Snapshot, 'links' | 'queues'>> {
-    const addr = await runIn(this.#path, 'ip', '-j', '-s', '-s', '-d', 'addr')
+    const addr = await runIn(this.path, 'ip', '-j', '-s', '-s', '-d', 'addr')
     if (!addr.ok) this.#note('ip addr', addr.missing ? 'ip is not installed (package iproute2)' : addr.why)
     const links = (addr.ok && parseLinkStates(addr.stdout)) || new Map()
     if (![...links.values()].some(({ hasQueue }) => hasQueue)) return { links, queues: new Map() }
-    const tc = await runIn(this.#path, 'tc', '-s', '-j', 'qdisc')
+    const tc = await runIn(this.path, 'tc', '-s', '-j', 'qdisc')
     if (!tc.ok) this.#note('tc qdisc', tc.missing ? 'tc is not installed (package iproute2)' : tc.why)
     return { links, queues: (tc.ok && parseQueues(tc.stdout)) || new Map() }
   }
 
   async #readState(): Promise<Pick<NamespaceReceipts, 'routes' | 'neighbours' | 'listeners'>> {
     const [routes, routes6, neighbours] = await Promise.all([
-      runIn(this.#path, 'ip', '-j', '-d', '-4', 'route', 'show', 'table', 'all'),
-      runIn(this.#path, 'ip', '-j', '-d', '-6', 'route', 'show', 'table', 'all'),
-      runIn(this.#path, 'ip', '-j', 'neigh'),
+      runIn(this.path, 'ip', '-j', '-d', '-4', 'route', 'show', 'table', 'all'),
+      runIn(this.path, 'ip', '-j', '-d', '-6', 'route', 'show', 'table', 'all'),
+      runIn(this.path, 'ip', '-j', 'neigh'),
     ])
     if (!routes.ok && !routes.missing) this.#note('ip route', routes.why)
     const listeners = this.#inside(
@@ -221,7 +221,7 @@ export class NamespaceReader {
     if (!this.#inside(() => numberIn(COUNT), null)) return kept.finish()
     const words = ['conntrack', '-L', '-o', 'extended']
     const { missing, why } = await new LineProgram(
-      this.#path,
+      this.path,
       words,
       (line) => kept.take(line, true),
       CONNTRACK_TIMEOUT_MS,
@@ -237,7 +237,7 @@ export class NamespaceReader {
     if (count === null || (count === 0 && this.#namespace.path !== null)) return
     const kept = new EntryKeeper(this.#addresses)
     const words = ['conntrack', '-E', '-e', 'NEW', '-o', 'timestamp,extended', '-b', String(EVENT_BYTES)]
-    this.#events = { program: new LineProgram(this.#path, words, (line) => kept.take(line, false)), kept }
+    this.#events = { program: new LineProgram(this.path, words, (line) => kept.take(line, false)), kept }
   }
 
   async #endOfEvents(): Promise<{ entries: ConntrackEntry[]; omitted: number }> {
@@ -252,7 +252,7 @@ export class NamespaceReader {
   #inside<T>(work: () => T, otherwise: T): T {
     if (this.#isGone) return otherwise
     try {
-      return inNetworkNamespace(this.#path, work)
+      return inNetworkNamespace(this.path, work)
     } catch (error) {
       if (!(error instanceof HoptraceError)) throw error
       this.#note('namespace', error.message)

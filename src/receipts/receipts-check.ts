@@ -23,12 +23,17 @@ import {
   type RouteReceipt,
   type RuleReceipt,
   type Setting,
+  type TraceReceipt,
+  type TraceStep,
   type Tuple,
 } from './model.ts'
+import { MAX_STEPS, MAX_TRACES } from './trace-keeper.ts'
 
 const MAX_LIST = 2000
 const MAX_NAMESPACES = 200
 const MAX_TEXT_CHARACTERS = 1000
+/** A packet is hardly translated more often in one namespace. */
+const MAX_FORMS = 4
 const BACKENDS = ['iptables', 'iptables-legacy', 'nft'] as const
 const FAMILIES = ['ip', 'ip6', 'inet', 'bridge', 'arp', 'netdev'] as const
 const CHANGES = ['counted', 'same', 'appeared', 'vanished'] as const
@@ -67,6 +72,35 @@ function namespaceOf(fields: Fields): NamespaceReceipts | null {
     neighbours: each(fields.neighbours, neighbourOf),
     listeners: each(fields.listeners, listenerOf),
     ...(fields.processes === undefined ? {} : { processes: processesOf(fieldsOf(fields.processes)) }),
+    ...(fields.traces === undefined ? {} : { traces: each(fields.traces, traceOf, 2 * MAX_TRACES) }),
+  }
+}
+
+function traceOf(fields: Fields): TraceReceipt | null {
+  const timeNs = timeOf(fields.timeNs)
+  const forms = each(fields.forms, tupleOf, MAX_FORMS).map(({ packets: _, ...form }) => form)
+  const omitted = integerOf(fields.omitted)
+  if (timeNs === null || forms.length === 0) return null
+  return {
+    ...{ timeNs, forms },
+    protocol: shown(fields.protocol) ?? '',
+    ipId: integerOf(fields.ipId, 65535),
+    tcpFlags: integerOf(fields.tcpFlags, 4095),
+    steps: each(fields.steps, traceStepOf, MAX_STEPS),
+    ...(omitted === null ? {} : { omitted }),
+  }
+}
+
+function traceStepOf(fields: Fields): TraceStep | null {
+  const { family } = fields
+  const [table, chain, verdict] = [shown(fields.table), shown(fields.chain), shown(fields.verdict)]
+  if (!isOneOf(FAMILIES, family) || table === null || chain === null || verdict === null) return null
+  return {
+    ...{ family, table, chain, verdict },
+    number: integerOf(fields.number),
+    handle: integerOf(fields.handle),
+    text: shown(fields.text),
+    isPolicy: fields.isPolicy === true,
   }
 }
 

@@ -1,9 +1,10 @@
-/** The receipts reader: reads what the kernel counts before a capture and after it, and tells the difference. Read-only. */
+/** The receipts reader: reads what the kernel counts before a capture and after it, and tells the difference. Read-only, unless it is to trace. */
 
 import { hostname, release } from 'node:os'
 import { KernelDropReader } from './kernel-drops.ts'
 import { type NotRead, RECEIPTS_SCHEMA, type Receipts } from './model.ts'
 import { NamespaceReader, type ReceiptNamespace } from './namespace-reader.ts'
+import { type TraceTask, Tracing } from './tracing.ts'
 
 export type { ReceiptNamespace } from './namespace-reader.ts'
 
@@ -12,6 +13,8 @@ export interface ReceiptOptions {
   readonly addresses?: readonly string[]
   /** What was begun before, as that takes time; or why it could not be. It is the reader's to close. */
   readonly drops?: KernelDropReader | string
+  /** Traces packets through the rules; not there: no. This alone changes anything, for the time of the capture. */
+  readonly trace?: TraceTask | null
 }
 
 export interface ReceiptsReader {
@@ -26,7 +29,7 @@ export interface ReceiptsReader {
 /** For these namespaces, the host's first. */
 export function openReceipts(
   namespaces: readonly ReceiptNamespace[],
-  { addresses = [], drops = KernelDropReader.begin() }: ReceiptOptions = {},
+  { addresses = [], drops = KernelDropReader.begin(), trace = null }: ReceiptOptions = {},
 ): ReceiptsReader {
   const notRead = new Map<string, NotRead>()
   const note = (namespace: string | null, what: string, why: string) =>
@@ -34,12 +37,21 @@ export function openReceipts(
   const readers = namespaces.map(
     (one) => new NamespaceReader(one, addresses, (what, why) => note(one.name, what, why)),
   )
+  const tracing = trace === null ? null : new Tracing(trace, note)
   if (typeof drops === 'string') note(null, 'kernel drop reasons', drops)
   const dropReader = typeof drops === 'string' ? null : drops
   let beginNs = 0n
   return {
     async begin() {
       await Promise.all(readers.map((reader) => reader.begin()))
+      // Behind the rules, so that its table is none of them.
+      await tracing?.begin(
+        readers.flatMap(({ path }, i) => {
+          const { name, path: given } = namespaces[i]!
+          // One that has ended by now has none.
+          return path === null && given !== null ? [] : { name, path }
+        }),
+      )
       dropReader?.restart()
       beginNs = nowNs()
     },
@@ -49,7 +61,14 @@ export function openReceipts(
       const counts = dropReader?.counts
       if (counts && counts.lost > 0)
         note(null, 'kernel drop reasons', `${counts.lost} drops came too fast to be counted`)
-      const read = await Promise.all(readers.map((reader) => reader.end()))
+      const traces = await tracing?.end()
+      const read = await Promise.all(
+        readers.map(async (reader) => {
+          const receipts = await reader.end()
+          const found = traces?.get(reader.path)
+          return receipts && found ? { ...receipts, traces: found } : receipts
+        }),
+      )
       return {
         schema: RECEIPTS_SCHEMA,
         beginNs: String(beginNs),
@@ -62,6 +81,7 @@ export function openReceipts(
       }
     },
     close() {
+      tracing?.close()
       dropReader?.close()
       for (const reader of readers) reader.close()
     },

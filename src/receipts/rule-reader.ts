@@ -4,6 +4,7 @@ import { fieldsOf, listOf, textOf } from '../topology/foreign.ts'
 import { type Outcome, runIn } from '../topology/programs.ts'
 import type { Note } from './namespace-reader.ts'
 import { countIptables, countNftables, type RuleCounts } from './rules.ts'
+import { OWN_TABLE } from './trace-keeper.ts'
 
 /** Tables that iptables keeps in nftables: it spells them better. */
 const IPTABLES_TABLES = ['raw', 'mangle', 'nat', 'filter', 'security']
@@ -32,7 +33,8 @@ export async function readRuleCounts(
     outcome.ok || outcome.missing ? [] : outcome.why,
   )
   if (wrong.length > 0) note('iptables-save', wrong[0]!)
-  const isTold = (family: string, table: string) => told.has(`${family} ${table}`)
+  // What a run of this program has there for a while is no rule of the host.
+  const isTold = (family: string, table: string) => told.has(`${family} ${table}`) || OWN_TABLE.test(table)
   const hasOthers = tables !== null && [...tables].some((table) => !told.has(table))
   const nft = hasOthers ? await runIn(netnsPath, 'nft', '-j', 'list', 'ruleset') : listed
   if (!nft.ok && !nft.missing) note('nft list ruleset', nft.why)
@@ -49,7 +51,7 @@ function tablesIn(json: string): Set<string> | null {
     return new Set(
       listOf(fieldsOf(JSON.parse(json)).nftables).flatMap((entry) => {
         const { family, name } = fieldsOf(fieldsOf(entry).table)
-        return textOf(family) === null ? [] : `${family} ${name}`
+        return textOf(family) === null || OWN_TABLE.test(textOf(name) ?? '') ? [] : `${family} ${name}`
       }),
     )
   } catch {

@@ -1,13 +1,13 @@
 /** Clocks: points whose times were corrected, by how much, and how sure that is. */
 
 import { groupBy } from './grouping.ts'
-import type { Report, ReportClock } from './model.ts'
+import type { ReportClock, StreamedReport } from './model.ts'
 import { pointName } from './path-line.ts'
 import { formatDurationNs } from './quantities.ts'
 import { wrapText } from './width.ts'
 
 /** Lines such as `far  3.20 s behind uplink, ±41.0 µs, 12 ppm fast`; none where all times are as recorded. */
-export function renderClocks({ points }: Report, columns: number): string[] {
+export function renderClocks({ points }: StreamedReport, columns: number): string[] {
   const corrected = points.filter(({ clock }) => clock.offsetNs !== 0 || clock.skewPpm !== 0)
   // Points of one file, and files of one host, share a clock; their first packets came at different times.
   const groups = groupBy(

@@ -1,10 +1,10 @@
 /** Filters: which flows of a report the user asked for; an address or port matches at any point. */
 
 import { BlockList, isIPv6 } from 'node:net'
+import { SparseCounts } from '../correlate/columns.ts'
 import { HoptraceError } from '../errors.ts'
-import { groupBy } from './grouping.ts'
 import { harmless } from './harmless.ts'
-import type { Endpoint, FlowReport, Report } from './model.ts'
+import type { Endpoint, FlowReport, StreamedReport } from './model.ts'
 import { formatCounted } from './quantities.ts'
 
 /** Characters of an expression that a message repeats. */
@@ -23,23 +23,35 @@ export interface FlowFilter {
 }
 
 /** The report with only these flows and the findings about them or about none. Throws where a flow id does not exist. */
-export function selectFlows(report: Report, filter: FlowFilter): Report {
+export function selectFlows(report: StreamedReport, filter: FlowFilter): StreamedReport {
   for (const id of filter.ids)
     if (!report.flows.some((flow) => flow.id === id))
       throw new HoptraceError(`--flow ${id}: ${flowRange(report.flows.length)}`)
-  const hosts = hostList(filter.hosts)
-  const flows = report.flows.filter((flow) => matches(flow, filter, hosts))
+  if (isEmpty(filter)) return report
+  const flows = report.flows.filter(flowTest(filter))
   if (flows.length === report.flows.length) return report
-  const ids = new Set(flows.map((flow) => flow.id))
+  const isAmong = new SparseCounts()
+  for (const { id } of flows) isAmong.set(id, 1)
   return {
     ...report,
     flows,
-    findings: report.findings.filter((finding) => finding.flow === null || ids.has(finding.flow)),
+    findings: report.findings.filter(({ flow }) => flow === null || isAmong.get(flow) > 0),
   }
 }
 
+/** Does every flow meet it? */
+export function isEmpty({ hosts, ports, protocols, ids, expression }: FlowFilter): boolean {
+  return hosts.length + ports.length + protocols.length + ids.length === 0 && !expression
+}
+
+/** Whether a flow meets the filter. */
+export function flowTest(filter: FlowFilter): (flow: FlowReport) => boolean {
+  const hosts = hostList(filter.hosts)
+  return (flow) => matches(flow, filter, hosts)
+}
+
 /** The sentence for a filter that no flow of the report meets. */
-export function renderNoMatch(report: Report, filter: FlowFilter): string {
+export function renderNoMatch(report: StreamedReport, filter: FlowFilter): string {
   const asked = [
     ...filter.hosts.map((host) => `--host ${host}`),
     ...filter.ports.map((port) => `--port ${port}`),
@@ -47,8 +59,9 @@ export function renderNoMatch(report: Report, filter: FlowFilter): string {
     ...filter.ids.map((id) => `--flow ${id}`),
     ...(filter.expression ? [`--filter '${harmless(filter.expression.text, MAX_SHOWN)}'`] : []),
   ]
-  const groups = [...groupBy(report.flows, (flow) => flow.protocol)]
-  const there = groups.map(([protocol, { length }]) => `${length} ${protocol}`).join(', ')
+  const counts = new Map<string, number>()
+  for (const { protocol } of report.flows) counts.set(protocol, (counts.get(protocol) ?? 0) + 1)
+  const there = [...counts].map(([protocol, flows]) => `${flows} ${protocol}`).join(', ')
   return `No flow matches ${asked.join(' ')}, out of ${formatCounted(report.flows.length, 'flow')} (${there})`
 }
 

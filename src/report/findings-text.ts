@@ -22,7 +22,7 @@ const MAX_LIKELY = 3
 export function renderFindingCounts(findings: readonly FindingReport[]): string {
   return SEVERITIES.map((severity) => findings.filter((it) => it.severity === severity))
     .filter((some) => some.length > 0)
-    .map((some) => formatCounted(some.length, NOUNS[some[0].severity]))
+    .map((some) => formatCounted(sumOf(some), NOUNS[some[0].severity]))
     .join(', ')
 }
 
@@ -95,8 +95,20 @@ function framesText({ severity, evidence }: FindingReport): string {
 }
 
 function restLine(code: string, rest: FindingReport[], columns: number, palette: Palette): string {
-  const flows = rest.flatMap((it) => (it.flow === null ? [] : [it.flow]))
+  const flows = rest.flatMap((it) => (it.flow === null ? (uncounted(it)?.flows ?? []) : [it.flow]))
   const which = flows.length === 0 ? '' : ` (flows ${flows[0]} to ${flows.at(-1)})`
-  const text = `… ${formatCount(rest.length)} more ${cutToWidth(code, MAX_CODE_COLUMNS)}${which}`
+  const text = `… ${formatCount(sumOf(rest))} more ${cutToWidth(code, MAX_CODE_COLUMNS)}${which}`
   return palette.faint(`    ${cutToWidth(text, columns - 4)}`)
+}
+
+function sumOf(findings: readonly FindingReport[]): number {
+  return findings.reduce((sum, finding) => sum + (uncounted(finding)?.more ?? 1), 0)
+}
+
+/** Of a finding that stands for all further ones of its code: how many these are, and the first and the last flow. */
+function uncounted({
+  flow,
+  evidence: { more, flows },
+}: FindingReport): { more: number; flows: number[] } | null {
+  return flow === null && typeof more === 'number' && Array.isArray(flows) ? { more, flows } : null
 }

@@ -3,7 +3,7 @@
 import { renderEnds } from './endpoint.ts'
 import { renderFindings } from './findings-text.ts'
 import { harmlessCopy } from './harmless.ts'
-import type { DirectionName, FlowReport, Report } from './model.ts'
+import type { DirectionName, FlowReport, StreamedReport } from './model.ts'
 import { paletteFor } from './palette.ts'
 import { arrow } from './path-line.ts'
 import { formatBytes, formatCounted, formatDurationNs, isNumeral } from './quantities.ts'
@@ -15,7 +15,7 @@ import { cutToWidth, wrapText } from './width.ts'
 const MAX_NAMES = 10
 
 /** Renders one flow of the report, with the findings about it. */
-export function renderFlowDetail(report: Report, flow: FlowReport, options: TextOptions): string {
+export function renderFlowDetail(report: StreamedReport, flow: FlowReport, options: TextOptions): string {
   const columns = Math.max(MIN_COLUMNS, options.columns)
   const palette = paletteFor(options.color)
   const safe = harmlessCopy(flow)

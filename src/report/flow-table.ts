@@ -1,9 +1,10 @@
 /** The table of flows, as wide as the terminal allows and never wider. */
 
 import Table from 'cli-table3'
+import { MAX_KEPT_FLOWS } from '../correlate/flow-list.ts'
 import { type Cell, type CellStyle, middleCells, narrowCells, wideCells } from './flow-cells.ts'
 import { harmlessCopy } from './harmless.ts'
-import type { FlowReport, Report } from './model.ts'
+import type { FlowReport, StreamedReport } from './model.ts'
 import type { Palette } from './palette.ts'
 import type { PathLines } from './path-line.ts'
 import { formatCount, formatCounted } from './quantities.ts'
@@ -16,35 +17,49 @@ const MIN_WAY_COLUMNS = 20
 /** What the table needs beside the report. */
 export interface FlowTableOptions {
   columns: number
-  maxFlows: number
+  chosen: FlowReport[]
   palette: Palette
   /** Of the usual way nothing needs to be said. */
   path: PathLines
 }
 
-/** Renders at most `maxFlows` flows, those in trouble first where not all fit. Makes harmless what it shows. */
-export function renderFlowTable(report: Report, options: FlowTableOptions): string[] {
-  const { columns, maxFlows, palette, path } = options
-  const flows = harmlessCopy(chooseFlows(report, maxFlows))
+/** Renders the flows that a `FlowChoice` has chosen. Makes harmless what it shows. */
+export function renderFlowTable(report: StreamedReport, options: FlowTableOptions): string[] {
+  const { columns, chosen, palette, path } = options
+  const flows = harmlessCopy(chosen)
   const most = flows.reduce((max, flow) => Math.max(max, flow.forward.packets, flow.reverse.packets), 0)
   const style: CellStyle = { palette, path, countColumns: formatCount(most).length }
   const lines = widestThatFits(flows, style, columns)
   const hidden = report.flows.length - flows.length
-  if (hidden > 0) lines.push(` … ${formatCounted(hidden, 'more flow')}: --json lists all`)
+  // Of so many, nobody would read a list.
+  const how = report.flows.length > MAX_KEPT_FLOWS ? '--host, --port or --filter chooses, ' : ''
+  if (hidden > 0) lines.push(` … ${formatCounted(hidden, 'more flow')}: ${how}--json lists all`)
   return lines
 }
 
-/** By id; where not all may be shown, flows with losses, errors or an error finding go before the others. */
-function chooseFlows(report: Report, maxFlows: number): FlowReport[] {
-  if (report.flows.length <= maxFlows) return report.flows
-  const accused = new Set(report.findings.filter((it) => it.severity === 'error').map((it) => it.flow))
-  const troubled: FlowReport[] = []
-  const calm: FlowReport[] = []
-  for (const flow of report.flows) {
-    const trouble = flow.lost.length > 0 || flow.icmpErrors.length > 0 || accused.has(flow.id)
-    ;(trouble ? troubled : calm).push(flow)
+/** Chooses by id; where not all may be shown, flows with losses, errors or an error finding go before the others. */
+export class FlowChoice {
+  readonly #max: number
+  readonly #accused: ReadonlySet<number | null>
+  readonly #troubled: FlowReport[] = []
+  readonly #calm: FlowReport[] = []
+  readonly #hasAll: boolean
+
+  constructor({ flows, findings }: StreamedReport, max: number) {
+    this.#max = max
+    this.#hasAll = flows.length <= max
+    this.#accused = new Set(findings.filter((it) => it.severity === 'error').map((it) => it.flow))
   }
-  return [...troubled, ...calm].slice(0, maxFlows)
+
+  add(flow: FlowReport): void {
+    const isTroubled = flow.lost.length > 0 || flow.icmpErrors.length > 0 || this.#accused.has(flow.id)
+    const list = isTroubled && !this.#hasAll ? this.#troubled : this.#calm
+    if (list.length < this.#max) list.push(flow)
+  }
+
+  chosen(): FlowReport[] {
+    return [...this.#troubled, ...this.#calm].slice(0, this.#max)
+  }
 }
 
 function widestThatFits(flows: FlowReport[], style: CellStyle, columns: number): string[] {

@@ -3,12 +3,11 @@
 import type { Epoch } from '../capture/record.ts'
 import type { Correlator } from '../correlate/correlator.ts'
 import { Protocol } from '../correlate/identity.ts'
-import type { JoinedFlow } from '../correlate/joined-flow.ts'
 import type { PatternOutcome } from '../correlate/outcomes.ts'
 import type { JoinedFlows } from '../correlate/result.ts'
 import type { FinishedJourney } from '../correlate/tally.ts'
 import { JourneyFlag } from '../correlate/window.ts'
-import { icmpErrorName, tcpFlagsText } from '../decode/display.ts'
+import { icmpErrorName, protocolName, tcpFlagsText } from '../decode/display.ts'
 import type { JourneyReport, SightingReport } from './journey-lines.ts'
 
 /** What is told before it has left the window has been everywhere. */
@@ -21,19 +20,19 @@ export function* journeyReports(
   joined: JoinedFlows,
   epoch: Epoch,
 ): Generator<JourneyReport> {
-  const byId = new Map(joined.flows.map((flow) => [flow.id, flow]))
   for (const journey of journeys) {
     const located = joined.locate(journey.direction)
     if (!located) continue
-    const flow = byId.get(located.flow)!
+    const { flows } = correlator
+    const protocol = protocolName(flows.protocol[flows.find(journey.direction) >> 1]!)
     const outcome = journey.pattern < 0 ? ARRIVED : joined.outcomes.get(journey.pattern)
     const report: JourneyReport = {
       flow: located.flow,
-      protocol: flow.protocol,
+      protocol,
       direction: located.direction,
       sightings: sightings(journey, correlator, joined, epoch),
       outcome: outcome?.kind ?? 'ambiguous',
-      summary: summary(journey, flow, correlator),
+      summary: summary(journey, protocol, correlator),
       lenBytes: journey.payloadLenBytes,
       retransmission: (journey.flags & JourneyFlag.Retransmission) !== 0,
     }
@@ -90,15 +89,14 @@ function sightings(
  * What the packet is, in few words: `[S.] seq 0 len 0`, `echo seq 3 len 56`, `udp len 12`. TCP sequence numbers count
  * from the SYN's where that was seen.
  */
-function summary(journey: FinishedJourney, flow: JoinedFlow, correlator: Correlator): string {
+function summary(journey: FinishedJourney, name: string, correlator: Correlator): string {
   const protocol = correlator.legs.protocol[journey.leg[0]!]!
   const length = `len ${journey.payloadLenBytes}`
   if (protocol === Protocol.Tcp) {
-    const { hasIsn, isn } = correlator.legs
-    const withIsn = journey.leg.subarray(0, journey.sightings).find((leg) => hasIsn[leg] === 1)
-    const seq = withIsn === undefined ? journey.seq : (journey.seq - isn[withIsn]!) >>> 0
+    const isn = correlator.flows.starts.isnOf(correlator.flows.find(journey.direction))
+    const seq = isn < 0 ? journey.seq : (journey.seq - isn) >>> 0
     return `[${tcpFlagsText(journey.tcpFlags)}] seq ${seq} ${length}`
   }
   if (protocol === Protocol.Icmp || protocol === Protocol.Icmpv6) return `echo seq ${journey.seq} ${length}`
-  return `${flow.protocol} ${length}`
+  return `${name} ${length}`
 }

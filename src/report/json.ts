@@ -1,18 +1,19 @@
 /** The report as one JSON document, in pieces: a line for each point, flow and finding, so that two runs can be compared. */
 
+import { LazyFlows } from '../correlate/flow-list.ts'
 import { harmlessJson } from './harmless.ts'
-import type { Report } from './model.ts'
+import type { StreamedReport } from './model.ts'
 
 /** Pieces are about this long, so that writing them costs few calls and no piece is large. */
 const PIECE_CHARS = 65_536
 
 /** Renders the document as a whole. */
-export function renderJson(report: Report): string {
+export function renderJson(report: StreamedReport): string {
   return [...renderJsonChunks(report)].join('')
 }
 
 /** Renders the document piece by piece, without ever holding all of it. */
-export function* renderJsonChunks(report: Report): Generator<string> {
+export function* renderJsonChunks(report: StreamedReport): Generator<string> {
   let piece = ''
   let opening = '{'
   for (const [key, value] of Object.entries(report)) {
@@ -36,7 +37,8 @@ export function* renderJsonChunks(report: Report): Generator<string> {
   yield `${piece}\n}\n`
 }
 
-function isListOfObjects(value: unknown): value is object[] {
+function isListOfObjects(value: unknown): value is Iterable<object> {
+  if (value instanceof LazyFlows) return value.length > 0
   return Array.isArray(value) && value.length > 0 && typeof value[0] === 'object'
 }
 

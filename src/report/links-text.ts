@@ -2,7 +2,7 @@
 
 import { tunnelTexts } from './encapsulation.ts'
 import { harmless } from './harmless.ts'
-import type { LinkDirection, LinkRelation, LinkReport, Report } from './model.ts'
+import type { LinkDirection, LinkRelation, LinkReport, StreamedReport } from './model.ts'
 import type { Palette } from './palette.ts'
 import { pointName } from './path-line.ts'
 import { formatBytes, formatCount, formatCounted } from './quantities.ts'
@@ -29,7 +29,7 @@ type Step = { step: number; packets: number }
 
 /** Lines such as `bridge → uplink  routed, SNAT: TTL −1 in 26 of 26 packets, MACs replaced`; none for a single point. */
 export function renderLinks(
-  { links = [], groups = [] }: Report,
+  { links = [], groups = [] }: StreamedReport,
   columns: number,
   palette: Palette,
 ): string[] {

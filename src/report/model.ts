@@ -1,5 +1,6 @@
 /** The report: what every rendering reads and `--json` prints. Its shape is the contract's `hoptrace.report/1`. */
 
+import type { FlowList } from '../correlate/flow-list.ts'
 import type {
   FlowDirection,
   IcmpErrorSummary,
@@ -75,7 +76,8 @@ export interface ExpectationReport {
   flows?: number[]
 }
 
-export interface Report {
+/** The report, with all flows at once; or, as a `StreamedReport`, with flows that are read one after the other. */
+export interface Report<Flows extends FlowList = FlowReport[]> {
   schema: 'hoptrace.report/1'
   points: ReportPoint[]
   /** All points, client side first. */
@@ -84,7 +86,7 @@ export interface Report {
   links?: LinkReport[]
   /** Points by the traffic that they have in common; more than one group: these saw nothing in common. */
   groups?: string[][]
-  flows: FlowReport[]
+  flows: Flows
   findings: FindingReport[]
   notJoined: NotJoinedReport[]
   /** What the kernels counted while the captures ran, one of each host and capture; see `receipts/model.ts`. */
@@ -95,4 +97,14 @@ export interface Report {
   expectations?: ExpectationReport[]
   /** Damaged or odd input, one line each, with file and byte offset. */
   warnings: string[]
+}
+
+export type { FlowList } from '../correlate/flow-list.ts'
+/** A report about any number of flows. A `Report` is one, too. */
+export type StreamedReport = Report<FlowList>
+
+/** The report with an array of flows, made when it is first asked for. */
+export function withArray(report: StreamedReport): Report {
+  const { flows } = report
+  return Array.isArray(flows) ? (report as Report) : { ...report, flows: [...flows] }
 }

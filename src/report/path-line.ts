@@ -1,10 +1,10 @@
 /** The way through the points as a line: `container ── veth ── bridge ──[ SNAT · TTL −1 ]── uplink`. */
 
 import { harmless } from './harmless.ts'
-import type { Report } from './model.ts'
+import type { StreamedReport } from './model.ts'
 import type { Palette } from './palette.ts'
 import { formatCount, formatCounted } from './quantities.ts'
-import { collectRoutes, type Gap, type Route, routeKey } from './route.ts'
+import { type Gap, type Route, RouteCollector, routeKey } from './route.ts'
 import { cutToWidth, displayWidth, packPieces, wrapText } from './width.ts'
 
 const MAX_ROUTES = 6
@@ -22,9 +22,17 @@ export interface PathLines {
   ways: ReadonlySet<string>
 }
 
-/** Renders the routes of all flows, one line each, wrapped at `columns`. Makes harmless what it shows. */
-export function renderPathLines(report: Report, columns: number, palette: Palette): PathLines {
-  const { routes, elsewhere } = collectRoutes(report.flows)
+/**
+ * Renders the routes of all flows, one line each, wrapped at `columns`; where all flows are gone through for other
+ * reasons, too, in `collector`. Makes harmless what it shows.
+ */
+export function renderPathLines(
+  report: StreamedReport,
+  columns: number,
+  palette: Palette,
+  collector: RouteCollector = collected(report),
+): PathLines {
+  const { routes, elsewhere } = collector.routes()
   const usual = (routes.length === 1 ? routes[0].points : report.path).map((point) => harmless(point))
   const width = columns - INDENT.length
   const lines: string[] = []
@@ -58,6 +66,12 @@ export function renderPathLines(report: Report, columns: number, palette: Palett
     usual,
     ways: new Set(routes.map(({ points }) => routeKey(points.map((point) => harmless(point))))),
   }
+}
+
+function collected({ flows }: StreamedReport): RouteCollector {
+  const collector = new RouteCollector()
+  for (const flow of flows) collector.add(flow)
+  return collector
 }
 
 /** A direction as an arrow; the client stands on the left. */

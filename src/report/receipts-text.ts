@@ -15,13 +15,21 @@ const NOTABLE =
 const TROUBLE =
   /drop|fail|err|discard|noroute|reversepath|overflow|prune|insert_failed|ListenDrops|TCPReqQFull/i
 
-/** Nothing where there are no receipts. */
-export function renderReceipts(all: readonly Receipts[], columns: number, palette: Palette): string[] {
-  const lines = all.flatMap((receipts) => linesOf(receipts))
+/**
+ * Nothing where there are no receipts. The kernel drops something all the time, on every machine: its reasons are told only
+ * where a finding (`isTroubled`) makes one ask for them.
+ */
+export function renderReceipts(
+  all: readonly Receipts[],
+  isTroubled: boolean,
+  columns: number,
+  palette: Palette,
+): string[] {
+  const lines = all.flatMap((receipts) => linesOf(receipts, isTroubled))
   return lines.flatMap((line) => wrapText(`  ${harmless(line)}`, columns, '    ')).map(palette.faint)
 }
 
-function linesOf({ namespaces, drops, notRead }: Receipts): string[] {
+function linesOf({ namespaces, drops, notRead }: Receipts, isTroubled: boolean): string[] {
   const lines: string[] = []
   for (const { name, rules, counters, conntrack } of namespaces) {
     const notable = rules.filter(({ target, change }) => NOTABLE.test(target ?? '') && change !== 'same')
@@ -33,7 +41,7 @@ function linesOf({ namespaces, drops, notRead }: Receipts): string[] {
         `${name}: ${moved.map((it) => `${it.name} +${(it.after ?? 0) - (it.before ?? 0)}`).join(' · ')}`,
       )
   }
-  if (drops.length > 0)
+  if (isTroubled && drops.length > 0)
     lines.push(
       `dropped by the kernel: ${drops
         .slice(0, MAX_DROPS)

@@ -33,6 +33,8 @@ export interface LossElsewhere {
   packets: number
 }
 
+/** Losses of no gap that are kept. */
+const MAX_ELSEWHERE = 100
 /** Beyond this many different routes, further ones are counted but not compared with each other. */
 const MAX_COMPARED = 64
 
@@ -54,27 +56,32 @@ export function routeKey(points: readonly string[]): string {
   return points.join('\0')
 }
 
-/** All different routes of the flows; a route that is only a part of a longer one is added to that. Most used first. */
-export function collectRoutes(flows: readonly FlowReport[]): { routes: Route[]; elsewhere: LossElsewhere[] } {
-  const byPoints = new Map<string, Route>()
-  const elsewhere: LossElsewhere[] = []
-  for (const flow of flows) {
+/** Routes and losses of the flows that were added. */
+export class RouteCollector {
+  readonly #byPoints = new Map<string, Route>()
+  readonly #elsewhere: LossElsewhere[] = []
+
+  add(flow: FlowReport): void {
     const points = routeOf(flow)
-    if (points.length === 0) continue
+    if (points.length === 0) return
     const key = routeKey(points)
-    let route = byPoints.get(key)
+    let route = this.#byPoints.get(key)
     if (route === undefined) {
       route = { points, gaps: points.slice(1).map(emptyGap), before: emptyGap(), flows: 0 }
-      byPoints.set(key, route)
+      this.#byPoints.set(key, route)
     }
-    addFlow(route, flow, elsewhere)
+    addFlow(route, flow, this.#elsewhere)
   }
-  const kept: Route[] = []
-  for (const route of [...byPoints.values()].sort((a, b) => b.points.length - a.points.length)) {
-    const whole = kept.length < MAX_COMPARED && kept.some((longer) => absorb(longer, route))
-    if (!whole) kept.push(route)
+
+  /** All different routes; one that is only a part of a longer one is added to that. Most used first. To be called once. */
+  routes(): { routes: Route[]; elsewhere: LossElsewhere[] } {
+    const kept: Route[] = []
+    for (const route of [...this.#byPoints.values()].sort((a, b) => b.points.length - a.points.length)) {
+      const whole = kept.length < MAX_COMPARED && kept.some((longer) => absorb(longer, route))
+      if (!whole) kept.push(route)
+    }
+    return { routes: kept.sort((a, b) => b.flows - a.flows), elsewhere: this.#elsewhere }
   }
-  return { routes: kept.sort((a, b) => b.flows - a.flows), elsewhere }
 }
 
 function addFlow(route: Route, flow: FlowReport, elsewhere: LossElsewhere[]): void {
@@ -98,8 +105,9 @@ function addFlow(route: Route, flow: FlowReport, elsewhere: LossElsewhere[]): vo
   for (const loss of flow.lost) {
     const [near, far] = towardsServer(loss)
     const gap = at(near, far) ?? at(far, near)
-    if (gap === undefined) elsewhere.push(loss)
-    else if (loss.direction === 'forward') gap.lostForward += loss.packets
+    if (gap === undefined) {
+      if (elsewhere.length < MAX_ELSEWHERE) elsewhere.push(loss)
+    } else if (loss.direction === 'forward') gap.lostForward += loss.packets
     else gap.lostReverse += loss.packets
   }
   for (const gap of crossed) gap.flows++

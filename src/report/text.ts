@@ -1,19 +1,20 @@
 /** The report for a terminal: the path, the flows, the findings, and what could not be joined. */
 
+import { renderChains } from './chains-text.ts'
 import { renderClocks } from './clocks-text.ts'
 import { renderExpectationCounts, renderExpectations } from './expectations/text.ts'
 import { renderFindingCounts, renderFindings } from './findings-text.ts'
-import { renderFlowTable } from './flow-table.ts'
-import { groupBy } from './grouping.ts'
+import { FlowChoice, renderFlowTable } from './flow-table.ts'
 import { harmless } from './harmless.ts'
 import { renderLinks } from './links-text.ts'
-import type { FlowReport, Report } from './model.ts'
-import { renderNames } from './names-text.ts'
+import type { StreamedReport } from './model.ts'
+import { NameCollector } from './names-text.ts'
 import { paletteFor } from './palette.ts'
 import { renderPathLines } from './path-line.ts'
 import { formatCount, formatCounted, formatDurationNs, isNumeral } from './quantities.ts'
 import { renderReceipts } from './receipts-text.ts'
-import { renderUnjoined, renderWarnings } from './unjoined-text.ts'
+import { RouteCollector } from './route.ts'
+import { DoubtCounts, renderUnjoined, renderWarnings } from './unjoined-text.ts'
 import { cutToWidth } from './width.ts'
 
 /** Narrower terminals get lines of this width. */
@@ -32,11 +33,22 @@ export interface TextOptions {
 }
 
 /** Renders the whole report as lines of text with a newline at the end. */
-export function renderText(report: Report, options: TextOptions): string {
+export function renderText(report: StreamedReport, options: TextOptions): string {
   const columns = Math.max(MIN_COLUMNS, options.columns)
   const palette = paletteFor(options.color)
-  const { flows, findings, warnings, expectations = [] } = report
-  const path = renderPathLines(report, columns, palette)
+  const { flows, findings, warnings, receipts = [], expectations = [] } = report
+  const isTroubled = findings.some(({ severity }) => severity === 'error')
+  const routes = new RouteCollector()
+  const choice = new FlowChoice(report, options.maxFlows ?? MAX_FLOWS)
+  const names = new NameCollector(report)
+  const doubts = new DoubtCounts()
+  const protocols = new Map<string, number>()
+  // Once for all: reading very many flows takes its time.
+  for (const flow of flows) {
+    for (const collector of [routes, choice, names, doubts]) collector.add(flow)
+    protocols.set(flow.protocol, (protocols.get(flow.protocol) ?? 0) + 1)
+  }
+  const path = renderPathLines(report, columns, palette, routes)
   const section = (title: string, about: string, lines: string[]): string[] => {
     if (lines.length === 0) return []
     const room = columns - title.length - 2
@@ -49,22 +61,23 @@ export function renderText(report: Report, options: TextOptions): string {
           columns,
           palette,
           path,
-          maxFlows: options.maxFlows ?? MAX_FLOWS,
+          chosen: choice.chosen(),
         })
   const links = options.hidesLinks ? [] : renderLinks(report, columns, palette)
   const lines = [
     cutToWidth(summaryOf(report), columns),
     ...section('Path', '', links.length > 0 ? [...path.lines, '', ...links] : path.lines),
     ...section('Clocks', '', renderClocks(report, columns)),
-    ...section('Names', '', renderNames(report, columns)),
-    ...section('Flows', protocolCounts(flows), table),
+    ...section('Names', '', names.render(columns)),
+    ...section('Flows', protocolCounts(protocols), table),
     ...section('Findings', renderFindingCounts(findings), renderFindings(findings, columns, palette)),
+    ...section('Chains', 'the rules that a packet met', renderChains(flows, columns, palette)),
     ...section(
       'Receipts',
       'what the kernel counted meanwhile',
-      renderReceipts(report.receipts ?? [], columns, palette),
+      renderReceipts(receipts, isTroubled, columns, palette),
     ),
-    ...section('Not joined', '', renderUnjoined(report, columns, palette)),
+    ...section('Not joined', '', renderUnjoined(report, doubts, columns, palette)),
     ...section('Warnings', '', renderWarnings(warnings, columns, palette)),
     ...section(
       'Expectations',
@@ -76,7 +89,7 @@ export function renderText(report: Report, options: TextOptions): string {
 }
 
 /** `4 points · 104 packets · 2 flows · 1.02 s`; a packet counts at each point that saw it. */
-function summaryOf({ points, flows }: Report): string {
+function summaryOf({ points, flows }: StreamedReport): string {
   const frames = points.reduce((sum, point) => sum + point.packets, 0)
   const parts = [
     formatCounted(points.length, 'point'),
@@ -92,7 +105,6 @@ function summaryOf({ points, flows }: Report): string {
   return parts.join(' · ')
 }
 
-function protocolCounts(flows: readonly FlowReport[]): string {
-  const groups = [...groupBy(flows, (flow) => flow.protocol)]
-  return groups.map(([protocol, some]) => `${formatCount(some.length)} ${harmless(protocol)}`).join(', ')
+function protocolCounts(protocols: ReadonlyMap<string, number>): string {
+  return [...protocols].map(([protocol, flows]) => `${formatCount(flows)} ${harmless(protocol)}`).join(', ')
 }

@@ -2,7 +2,7 @@
 
 import { groupBy } from './grouping.ts'
 import { harmless } from './harmless.ts'
-import type { Report } from './model.ts'
+import type { FlowReport, StreamedReport } from './model.ts'
 import type { Palette } from './palette.ts'
 import { pointName } from './path-line.ts'
 import { formatCount, formatCounted } from './quantities.ts'
@@ -12,22 +12,43 @@ const MAX_REASON_COLUMNS = 20
 const MAX_POINTS = 12
 const MAX_WARNINGS = 20
 
+/** Counts what flows say of packets that were not seen, not told apart, or seen twice. */
+export class DoubtCounts {
+  /** By point. */
+  readonly unseen = new Map<string, number>()
+  ambiguous = 0
+  ambiguousFlows = 0
+  duplicates = 0
+
+  add(flow: FlowReport): void {
+    for (const { point, packets } of flow.unseen)
+      this.unseen.set(point, (this.unseen.get(point) ?? 0) + packets)
+    this.ambiguous += flow.ambiguous
+    if (flow.ambiguous > 0) this.ambiguousFlows++
+    this.duplicates += flow.duplicates
+  }
+}
+
 /** Renders records that are in no flow, one line a reason, and packets unseen at a point or not decided. */
-export function renderUnjoined(report: Report, columns: number, palette: Palette): string[] {
+export function renderUnjoined(
+  report: StreamedReport,
+  { unseen, ambiguous, ambiguousFlows, duplicates }: DoubtCounts,
+  columns: number,
+  palette: Palette,
+): string[] {
   const rows = [...groupBy(report.notJoined, (it) => it.reason)].map(([reason, counts]) => [
     cutToWidth(harmless(reason), MAX_REASON_COLUMNS),
     pointCounts(counts),
   ])
-  const unseen = report.flows.flatMap((flow) => flow.unseen)
-  if (unseen.length > 0)
-    rows.push(['unseen', `${pointCounts(unseen)} (a capture that missed them, or ended first)`])
-  const ambiguous = report.flows.reduce((sum, flow) => sum + flow.ambiguous, 0)
+  if (unseen.size > 0)
+    rows.push(['unseen', `${pointTexts(unseen)} (a capture that missed them, or ended first)`])
   if (ambiguous > 0) {
-    const flows = report.flows.filter((flow) => flow.ambiguous > 0).length
     const packets = formatCounted(ambiguous, 'packet')
-    rows.push(['ambiguous', `${packets} of ${formatCounted(flows, 'flow')}, not told apart from others`])
+    rows.push([
+      'ambiguous',
+      `${packets} of ${formatCounted(ambiguousFlows, 'flow')}, not told apart from others`,
+    ])
   }
-  const duplicates = report.flows.reduce((sum, flow) => sum + flow.duplicates, 0)
   if (duplicates > 0)
     rows.push(['duplicates', `${formatCounted(duplicates, 'frame')} seen twice at one point, counted once`])
   const reasonColumns = Math.max(...rows.map(([reason]) => displayWidth(reason)))
@@ -53,6 +74,10 @@ export function renderWarnings(warnings: readonly string[], columns: number, pal
 function pointCounts(counts: readonly { point: string; packets: number }[]): string {
   const byPoint = new Map<string, number>()
   for (const { point, packets } of counts) byPoint.set(point, (byPoint.get(point) ?? 0) + packets)
+  return pointTexts(byPoint)
+}
+
+function pointTexts(byPoint: ReadonlyMap<string, number>): string {
   const texts = [...byPoint].map(([point, packets]) => `${pointName(point)} ${formatCount(packets)}`)
   const hidden = texts.length - MAX_POINTS
   return (

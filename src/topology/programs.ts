@@ -12,7 +12,8 @@ export type Outcome =
   /** `missing`: the program is not installed. */
   | { readonly ok: false; readonly missing: boolean; readonly why: string }
 
-const ENVIRONMENT = {
+/** So that what they say can be read, and that they are found. */
+export const TOOLS_ENVIRONMENT = {
   ...process.env,
   LC_ALL: 'C',
   // Where these tools lie is not on every user's PATH.
@@ -35,7 +36,7 @@ async function run(program: string, args: string[]): Promise<Outcome> {
       const options = {
         timeout: TIMEOUT_MS,
         maxBuffer: MAX_OUTPUT_BYTES,
-        env: ENVIRONMENT,
+        env: TOOLS_ENVIRONMENT,
         encoding: 'utf8',
       } as const
       execFile(program, args, options, (error, stdout, stderr) => {

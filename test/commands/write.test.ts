@@ -23,8 +23,12 @@ function told({ path, flows, points }: Report) {
       firstNs,
       lastNs,
     })),
-    flows: flows.map(({ lost, icmpErrors, ...flow }) => ({
+    flows: flows.map(({ lost, icmpErrors, signs, ...flow }) => ({
       ...flow,
+      signs: signs && {
+        ...signs,
+        zeroWindows: signs.zeroWindows?.map(({ packets, point }) => ({ packets, point })),
+      },
       lost: lost.map(({ direction, between, packets }) => ({ direction, between, packets })),
       icmpErrors: icmpErrors.map(({ frames, ...error }) => ({ ...error, points: Object.keys(frames) })),
     })),

@@ -10,7 +10,7 @@ const TCP = 6
 function legsOf(table: LegTable, seen: readonly [point: number, packets: number, ttl: number][]): number[] {
   return seen.map(([point, packets, ttl]) => {
     const leg = table.add(point, TCP, 1, 2, 3)
-    table.packets[leg] = packets
+    for (let packet = 0; packet < packets; packet++) table.countPacket(leg)
     table.ttl[leg] = ttl
     return leg
   })

@@ -70,8 +70,10 @@ async function play(scenario: string, { piece, maxAtOnce, points, knowsOutcomes 
   const { correlator } = joining
   const take = () => {
     const all = points ?? merged.points.map(({ index }) => index)
-    const outcomes = knowsOutcomes ? joinedFlows(correlator, merged.epoch).outcomes : new Map()
-    return journeys.take(correlator, nowNs, all, outcomes)
+    const joined = joinedFlows(correlator, merged.epoch)
+    // Outcomes are known of the flows that have been read.
+    if (knowsOutcomes) for (const _ of joined.flows);
+    return journeys.take(correlator, nowNs, all, joined.outcomes)
   }
   const early: Told['early'] = []
   try {

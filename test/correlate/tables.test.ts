@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { AddressTable } from '../../src/correlate/addresses.ts'
 import { FlowTable } from '../../src/correlate/flows.ts'
 import { JourneyJournal } from '../../src/correlate/journal.ts'
+import { Latencies } from '../../src/correlate/latencies.ts'
 import { LatencyTable } from '../../src/correlate/latency.ts'
 import { LegTable } from '../../src/correlate/legs.ts'
 import { PatternTable } from '../../src/correlate/patterns.ts'
@@ -124,8 +125,91 @@ test('latency: exact up to 128 samples, within 1/32 beyond, negative ones includ
   )
 })
 
+test('latencies: of many short flows as of few long ones, what a row for each pair of legs says', () => {
+  const journey = fc.record({
+    direction: fc.nat(20),
+    legs: fc.uniqueArray(fc.nat(5), { maxLength: 6 }),
+    gaps: fc.array(fc.integer({ min: -2_000_000, max: 3_000_000_000 }), { minLength: 6, maxLength: 6 }),
+  })
+  fc.assert(
+    fc.property(fc.array(journey, { maxLength: 600 }), fc.nat(20), (journeys, renumbered) => {
+      const legs = new LegTable()
+      const flows = new Array(21).fill(0).map((_, direction) => {
+        const some = Array.from({ length: 6 }, (_, i) => legs.add(i, 6, direction, 0, 0))
+        some.forEach((leg, i) => {
+          legs.station[leg] = i
+          legs.sibling[leg] = some[i + 1] ?? -1
+        })
+        return some
+      })
+      const latencies = new Latencies(legs)
+      const table = new LatencyTable()
+      for (const { direction, legs: places, gaps } of journeys) {
+        const leg = places.map((place) => flows[direction]![place]!)
+        const timeNs = places.map((_, i) => gaps.slice(0, i).reduce((sum, gap) => sum + gap, 5e9))
+        for (const [i, here] of leg.entries()) {
+          legs.countPacket(here)
+          if (i > 0) table.add(table.row(leg[i - 1]!, here), timeNs[i]! - timeNs[i - 1]!)
+          if (i > 1 && legs.packets(here) <= 64)
+            table.add(table.row(leg[i - 2]!, here), timeNs[i]! - timeNs[i - 2]!)
+        }
+        if (leg.length > 2 && timeNs[0]! > timeNs.at(-1)!)
+          table.add(table.row(leg.at(-1)!, leg[0]!), timeNs[0]! - timeNs.at(-1)!)
+        latencies.add(
+          direction,
+          flows[direction]![0]!,
+          leg.length,
+          Int32Array.from(leg),
+          Float64Array.from(timeNs),
+        )
+      }
+      latencies.leaveFirst(renumbered, flows[renumbered]![0]!)
+      for (const [direction, some] of flows.entries())
+        for (const from of some)
+          for (const to of some)
+            expect(latencies.between(direction, from, to)).toEqual(table.between(from, to))
+    }),
+    { numRuns: 30 },
+  )
+})
+
+test('patterns: the record numbers of the first 16 journeys of each row, however they come', () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(40), { maxLength: 500 }), (rows) => {
+      const patterns = new PatternTable()
+      const made = Array.from({ length: 41 }, (_, i) => patterns.row(-1, i, 0, 0, 0))
+      const model = made.map((): number[] => [])
+      rows.forEach((row, frame) => {
+        patterns.add(made[row]!, 100, frame)
+        model[row]!.push(frame)
+      })
+      model.forEach((frames, row) => {
+        expect(patterns.packets[made[row]!]).toBe(frames.length)
+        if (frames.length > 0) expect(patterns.evidence(made[row]!)).toEqual(frames.slice(0, 16))
+      })
+    }),
+    { numRuns: 30 },
+  )
+})
+
+test('flows: what a point made of a known packet is given back, and its legs are those of the flow that it belongs to', () => {
+  const legs = new LegTable()
+  const flows = new FlowTable(legs, new PatternTable(), new Latencies(legs))
+  const [here, there] = [legs.add(0, 6, 1, 2, 3), legs.add(1, 6, 1, 2, 3)]
+  const known = flows.add(6)
+  flows.join(here, known)
+  flows.lastJourney[known] = 0
+  const made = flows.add(6)
+  flows.join(there, made)
+  expect(flows.merge(made, known)).toBe(known)
+  expect([flows.count, flows.mergedCount, legs.direction[there]]).toEqual([1, 0, known])
+  const other = flows.add(17)
+  expect([other, flows.find(other), flows.firstLeg[other]]).toEqual([made, made, -1])
+})
+
 test('flows: sequence numbers tell new bytes, gaps, retransmissions and keep-alives, also across the wrap', () => {
-  const flows = new FlowTable(new LegTable(), new PatternTable())
+  const legs = new LegTable()
+  const flows = new FlowTable(legs, new PatternTable(), new Latencies(legs))
   const direction = flows.add(6)
   const start = 0xffffff00
   const send = (offset: number, length: number, isControl = false) =>

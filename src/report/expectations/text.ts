@@ -38,7 +38,7 @@ export function renderExpectations(
 
 /** The section by itself, where the report is not shown. */
 export function renderExpectationSection(
-  { expectations = [] }: Report,
+  { expectations = [] }: Pick<Report, 'expectations'>,
   { columns, color }: { columns: number; color: boolean },
 ): string {
   const palette = paletteFor(color)
