@@ -16,6 +16,7 @@ import { paletteFor } from '../report/palette.ts'
 import { renderText } from '../report/text.ts'
 import { wrapText } from '../report/width.ts'
 import { STDOUT_NAMES } from './expectation-options.ts'
+import { ExplainedCapture } from './explained-capture.ts'
 import { type Output, standardOutput } from './output.ts'
 
 export interface RunFlags {
@@ -24,16 +25,8 @@ export interface RunFlags {
   explain?: boolean
 }
 
-/** Walks one packet of the capture in a file: text for the terminal. */
-export type Explain = (file: string, look: { columns: number; color: boolean }) => Promise<string>
-
 /** Runs a scenario. Sets exit code 1 where it does not come out as it should: something is broken. */
-export async function runScenario(
-  names: LabNames,
-  name: string,
-  flags: RunFlags,
-  explain?: Explain,
-): Promise<void> {
+export async function runScenario(names: LabNames, name: string, flags: RunFlags): Promise<void> {
   const scenario = scenarioNamed(name)
   if (flags.write !== undefined && STDOUT_NAMES.includes(flags.write))
     throw new HoptraceError('--write wants a file: stdout has the report')
@@ -53,7 +46,7 @@ export async function runScenario(
     if (flags.json) for (const piece of renderJsonChunks(judged)) await stdout.write(piece)
     else {
       await stdout.write(renderRun(scenario, traffic, judged, stdout))
-      if (flags.explain && explain) await stdout.write(`\n${await explain(file, stdout)}`)
+      if (flags.explain) await new ExplainedCapture(file).tell({}, stdout)
     }
     await stdout.end()
   } finally {

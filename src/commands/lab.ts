@@ -19,7 +19,7 @@ import {
 } from '../lab/stations.ts'
 import { renderWorksheet } from '../lab/worksheet.ts'
 import { wrapText } from '../report/width.ts'
-import { type Explain, type RunFlags, runScenario } from './lab-run.ts'
+import { type RunFlags, runScenario } from './lab-run.ts'
 import { complain, outputFile, standardOutput } from './output.ts'
 
 interface NameFlag {
@@ -31,6 +31,7 @@ Examples:
   sudo hoptrace lab up                     builds it: two seconds, no Docker
   hoptrace lab list                        scenarios and faults
   sudo hoptrace lab run outbound           makes traffic and shows its way
+  sudo hoptrace lab run outbound --explain and each header field of the SYN
   sudo hoptrace lab run double-nat -w nat.pcapng
   sudo hoptrace lab shell container1       a shell in a container's network
   sudo hoptrace lab break --random --secret
@@ -43,8 +44,8 @@ Examples:
 It is made of network namespaces of its own (ip netns list shows them): the
 machine's own interfaces and rules are not touched. --name NAME is another lab.`
 
-/** Makes the command. `explain` is what `lab run --explain` shows behind the report; without it there is no such option. */
-export function labCommand(explain?: Explain): Command {
+/** Makes the command. */
+export function labCommand(): Command {
   const lab = new Command('lab')
     .description('a network to learn on: builds it, runs scenarios in it, breaks and heals it')
     .usage('up|down|status|list|run|break|check|fix|worksheet|shell [options]')
@@ -59,15 +60,13 @@ export function labCommand(explain?: Explain): Command {
   named('down').description('removes all of it, after a crash as well').action(down)
   named('status').description('shows what there is of it').action(status)
   lab.addCommand(new Command('list').usage('').description('lists scenarios and faults').action(list))
-  const run = named('run', 'SCENARIO [options]')
+  named('run', 'SCENARIO [options]')
     .description('makes traffic, captures it at all points, and shows its way')
     .argument('<scenario>', 'one of those that lab list shows')
     .option('-w, --write <file>', 'keep the capture (pcapng)')
     .option('--json', 'print the report as one JSON document (schema hoptrace.report/1)')
-    .action((scenario: string, flags: RunFlags & NameFlag) =>
-      runScenario(ready(flags), scenario, flags, explain),
-    )
-  if (explain) run.option('--explain', 'also walk one packet, hop by hop')
+    .option('--explain', 'also walk one packet and its answer, hop by hop')
+    .action((scenario: string, flags: RunFlags & NameFlag) => runScenario(ready(flags), scenario, flags))
   named('break', '[FAULT] [options]')
     .description('introduces a fault')
     .argument('[fault]', 'one of those that lab list shows')

@@ -95,6 +95,15 @@ describe.skipIf(
     }),
   )
 
+  test('--explain walks a packet through the stations', () =>
+    pool.use(async (one) => {
+      const { stdout, stderr } = await lab(0, 'run', 'bridge', '--explain', '--name', one)
+      expect(stderr).toBe('')
+      expect(stdout).toMatch(/^→ Packet 1 of \d+ {2}\[S\] /m)
+      expect(stdout).toMatch(/^1 container2 .* namespace: container2$/m)
+      expect(stdout).toMatch(/^5 container1 .* namespace: container1$/m)
+    }))
+
   test('a shell is in the network of its station', () =>
     pool.use(async (one) => {
       const shown = await lab(0, 'shell', 'container3', '--name', one, '--', 'ip', '-4', '-o', 'address')
