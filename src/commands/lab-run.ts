@@ -38,7 +38,13 @@ export async function runScenario(names: LabNames, name: string, flags: RunFlags
   try {
     const file = flags.write ?? join(folder, 'capture.pcapng')
     const program = [...process.execArgv, process.argv[1]!]
-    const traffic = await captureScenario(names, scenario, [process.execPath, ...program], file)
+    const traffic = await captureScenario(
+      names,
+      scenario,
+      [process.execPath, ...program],
+      file,
+      flags.write !== undefined,
+    )
     const { report } = await analyze([file])
     const judged = withExpectations(report, scenario.expect.map(parseExpectation))
     if (!allHold(judged)) process.exitCode = 1

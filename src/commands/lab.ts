@@ -130,7 +130,10 @@ async function status(flags: NameFlag): Promise<void> {
     state === 'up'
       ? 'The lab is up.'
       : `The lab is not whole: sudo hoptrace lab up${names.option} builds it anew.`
-  await print([head, '', 'Stations', ...lines, '', `Processes  ${processes}`, faultLine, ...remarks], '  ')
+  await print(
+    [head, '', 'Stations', ...lines, '', `Processes  ${processes}`, faultLine, ...remarks],
+    ' '.repeat(30),
+  )
 }
 
 async function list(): Promise<void> {
@@ -168,8 +171,9 @@ async function introduce(text: string | undefined, flags: BreakFlags): Promise<v
   await fault.introduce(names)
   await print([
     flags.secret ? 'Something is broken.' : `Broken: ${fault.name}.`,
-    `People say: ${fault.symptom}. See: sudo hoptrace lab run ${fault.scenario}${names.option}`,
-    `Then: sudo hoptrace lab check${names.option} "what it is"`,
+    `People say: ${fault.symptom}. Look, and then say what it is:`,
+    `  sudo hoptrace lab run ${fault.scenario}${names.option}`,
+    `  sudo hoptrace lab check${names.option} "what it is"`,
   ])
 }
 

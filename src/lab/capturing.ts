@@ -17,7 +17,7 @@ const MAX_CHARACTERS = 100_000
 const ON_HOST = ['unshare', '--uts', 'sh', '-c', 'echo host >/proc/sys/kernel/hostname; exec "$0" "$@"']
 
 /**
- * Runs a scenario and captures it into `file`. `program` is hoptrace as words of a command line. Resolves to what came of
+ * Runs a scenario and captures it into `file`, which belongs to whoever called sudo if it `isKept`. `program` is hoptrace as words of a command line. Resolves to what came of
  * the traffic, a line each. Rejects with a `HoptraceError` where the capture fails, in its words.
  */
 export async function captureScenario(
@@ -25,8 +25,10 @@ export async function captureScenario(
   scenario: Scenario,
   program: readonly string[],
   file: string,
+  isKept: boolean,
 ): Promise<string[]> {
-  const capture = startCapture(names, [...program, ...captureWords(names, scenario, file)])
+  const owner = isKept ? callerOf() : {}
+  const capture = startCapture(names, [...program, ...captureWords(names, scenario, file)], owner)
   try {
     await capture.begun
     const lines = await makeTraffic(names, scenario.steps, scenario.isTogether)
@@ -54,9 +56,9 @@ function placeOf(names: LabNames, { station, interfaceName }: ScenarioPoint): st
   return station === 'host' ? interfaceName : `${stationPathOf(names, station)}:${interfaceName}`
 }
 
-function startCapture(names: LabNames, words: readonly string[]) {
+function startCapture(names: LabNames, words: readonly string[], owner: Record<string, string>) {
   const child = spawnAt(names, 'host', [...ON_HOST, ...words], {
-    env: { ...callerOf(), DOCKER_HOST: 'unix:///nowhere/docker.sock' },
+    env: { ...owner, DOCKER_HOST: 'unix:///nowhere/docker.sock' },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   let said = ''
@@ -98,7 +100,7 @@ function startCapture(names: LabNames, words: readonly string[]) {
   }
 }
 
-/** Files become those of whoever called sudo. */
+/** Who called sudo, for the program that writes the file: else that has root, and its own folder. */
 function callerOf(): Record<string, string> {
   const { SUDO_UID, SUDO_GID } = process.env
   return SUDO_UID === undefined || SUDO_GID === undefined ? {} : { SUDO_UID, SUDO_GID }
