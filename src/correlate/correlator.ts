@@ -331,7 +331,7 @@ export class Correlator {
     if (timeNs > flows.lastNs[direction >> 1]!) flows.lastNs[direction >> 1] = timeNs
     if (headers.protocol === Protocol.Tcp) {
       this.#beginTcp(slot, direction, headers, point, timeNs)
-      flows.signs.note(direction, headers, point, frame)
+      flows.signs.note(direction, headers, point, frame, timeNs)
     } else {
       window.tcpFlags[slot] = 0
       window.seq[slot] = Math.max(0, headers.icmpSeq)

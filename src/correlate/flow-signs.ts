@@ -7,9 +7,7 @@ import type { DirectionName, FlowSigns } from './joined-flow.ts'
 
 /** Bytes that were sent again so often, and still not acknowledged, did not get through. */
 const MIN_TIMES_RESENT = 2
-/** Every link takes packets as large as this (RFC 791). */
-const SMALL_BYTES = 576
-/** A server that has not answered for so long is silent, in ns. */
+/** A server that has not answered for so long may be silent, in ns. */
 const SILENCE_NS = 1e9
 
 /** `endNs` is the time of the last record of all. Nothing where there is no sign. */
@@ -24,7 +22,10 @@ export function flowSigns(correlator: Correlator, forward: DirectionIndex, endNs
   for (const [direction, name] of sides) {
     const reset = flows.signs.reset(direction)
     if (reset && !found.reset)
-      found.reset = { direction: name, point: points[reset.point]!.name, frame: reset.frame, ttl: reset.ttl }
+      found.reset = {
+        ...{ direction: name, point: points[reset.point]!.name, frame: reset.frame, ttl: reset.ttl },
+        ...(isUsualReset(flows.seen[forward]!, flows.seen[forward ^ 1]!, name) && { isUsual: true }),
+      }
     const zero = flows.signs.zeroWindows(direction)
     if (zero)
       found.zeroWindows = [
@@ -35,26 +36,46 @@ export function flowSigns(correlator: Correlator, forward: DirectionIndex, endNs
     if (
       resent &&
       resent.times >= MIN_TIMES_RESENT &&
-      resent.lenBytes > SMALL_BYTES &&
+      // What came before the capture may have been as large.
+      (flows.seen[direction]! & (Seen.Syn | Seen.SynAck)) !== 0 &&
       (flows.seen[direction ^ 1]! & Seen.Ack) !== 0 &&
       !flows.isAcked(direction, resent.seq + 1) &&
-      flows.signs.isLargestFrom(direction, resent.seq)
+      flows.signs.isFirstLarge(direction, resent)
     )
       found.stuck = { direction: name, lenBytes: resent.lenBytes, times: resent.times }
   }
-  if (isSilent(correlator, forward, endNs)) found.isServerSilent = true
+  const silence = silenceOf(correlator, forward, endNs)
+  if (silence) found.silence = silence
   return Object.keys(found).length > 0 ? found : null
 }
 
-/** The request has arrived, as the server's kernel acknowledged it, and the server has sent no byte since. */
-function isSilent({ flows }: Correlator, forward: DirectionIndex, endNs: number): boolean {
+/**
+ * Programs close with a RST instead of a FIN where they don't want what still comes; and who only looks whether anybody
+ * listens, as health checks do, says no more than that. `asked` and `answered` are what was seen of both directions.
+ */
+function isUsualReset(asked: number, answered: number, by: DirectionName): boolean {
+  const isClosing = ((asked | answered) & Seen.Fin) !== 0 && (answered & Seen.Data) !== 0
+  const isCheck = by === 'forward' && (asked & Seen.Syn) !== 0 && ((asked | answered) & Seen.Data) === 0
+  return isClosing || isCheck
+}
+
+/**
+ * The request has arrived, as the server's kernel acknowledged it, and the server has sent no byte since. Nothing of who
+ * sends on and on and waits for no answer.
+ */
+function silenceOf({ flows }: Correlator, forward: DirectionIndex, endNs: number): FlowSigns['silence'] {
   const [asked, answered] = [flows.seen[forward]!, flows.seen[forward ^ 1]!]
   const isOpen = (asked & Seen.Syn) !== 0 && (answered & Seen.SynAck) !== 0
-  return (
+  const askedNs = flows.signs.dataNs(forward)
+  const isSilent =
     isOpen &&
     (asked & Seen.Data) !== 0 &&
     (answered & (Seen.Data | Seen.Fin | Seen.Rst)) === 0 &&
     flows.isAcked(forward, flows.seqEnd[forward]! - (asked & Seen.Fin ? 1 : 0)) &&
-    endNs - flows.firstNs[forward]! >= SILENCE_NS
-  )
+    !flows.signs.hasPaused(forward) &&
+    endNs - askedNs >= SILENCE_NS
+  if (!isSilent) return undefined
+  // A FIN right behind the request only ends the request.
+  const hasGivenUp = (asked & (Seen.Fin | Seen.Rst)) !== 0 && flows.lastNs[forward]! - askedNs >= SILENCE_NS
+  return { forNs: (hasGivenUp ? flows.lastNs[forward]! : endNs) - askedNs, hasGivenUp }
 }

@@ -129,14 +129,17 @@ export interface MssChange {
 
 /** What the segments of a TCP connection say beside what was lost; each is there only where it is so. */
 export interface FlowSigns {
-  /** The first RST: where it was seen first, and its TTL there. */
-  reset?: { direction: DirectionName; point: string; frame: number; ttl: number }
+  /** The first RST: where it was seen first, and its TTL there; and whether it ended nothing that was under way. */
+  reset?: { direction: DirectionName; point: string; frame: number; ttl: number; isUsual?: true }
   /** Segments that told the other side to stop sending, and the first few of them. */
   zeroWindows?: { direction: DirectionName; packets: number; point: string; frames: number[] }[]
   /** Bytes that were sent again and again and never acknowledged, in packets larger than any that arrived. */
   stuck?: { direction: DirectionName; lenBytes: number; times: number }
-  /** The request was acknowledged, and the server never sent a byte. */
-  isServerSilent?: true
+  /**
+   * The request was acknowledged, and the server never sent a byte: for how long, and whether the client ended the
+   * connection then.
+   */
+  silence?: { forNs: number; hasGivenUp: boolean }
 }
 
 export interface JoinedFlow {

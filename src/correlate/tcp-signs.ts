@@ -2,7 +2,7 @@
 
 import type { PointIndex } from '../capture/record.ts'
 import { type Headers, TcpFlag } from '../decode/headers.ts'
-import { SparseCounts } from './columns.ts'
+import { SparseCounts, SparseTimes } from './columns.ts'
 import type { DirectionIndex } from './flows.ts'
 
 /** The first RST of a direction, where it was seen first. */
@@ -29,21 +29,29 @@ export interface Resent {
 }
 
 const EVIDENCE_FRAMES = 4
+/** Hardly a link takes less than this (RFC 1191, section 7.1: the plateau below those of Ethernets). */
+const SMALL_BYTES = 1006
+/** Who says more after such a pause, though nobody has answered, does not wait for an answer, in ns. */
+const PAUSE_NS = 2e9
 
 export class TcpSigns {
-  /** IP length of the largest packet with payload, and the first sequence number that came in one so large. */
-  readonly #largestLenBytes = new SparseCounts()
-  readonly #largestSeq = new SparseCounts()
+  /** The first sequence number that came in a packet which is not small, and whether there is one. */
+  readonly #largeSeq = new SparseCounts()
+  readonly #hasLarge = new SparseCounts()
+  /** When payload was seen last, and whether some came after a pause. */
+  readonly #dataNs = new SparseTimes()
+  readonly #hasPaused = new SparseCounts()
   readonly #resets = new Map<DirectionIndex, FirstReset>()
   readonly #zeroWindows = new Map<DirectionIndex, ZeroWindows>()
   readonly #resent = new Map<DirectionIndex, Resent>()
 
   /** Notes a packet of the direction, at the point that sees it first. */
-  note(direction: DirectionIndex, headers: Headers, point: PointIndex, frame: number): void {
+  note(direction: DirectionIndex, headers: Headers, point: PointIndex, frame: number, timeNs: number): void {
     const { tcpFlags } = headers
-    if (headers.payloadLenBytes > 0 && headers.ipTotalLenBytes > this.#largestLenBytes.get(direction)) {
-      this.#largestLenBytes.set(direction, headers.ipTotalLenBytes)
-      this.#largestSeq.set(direction, headers.tcpSeq)
+    if (headers.payloadLenBytes > 0) {
+      if (timeNs - this.#dataNs.get(direction) > PAUSE_NS) this.#hasPaused.set(direction, 1)
+      this.#dataNs.set(direction, timeNs)
+      if (headers.ipTotalLenBytes > SMALL_BYTES) this.#noteLarge(direction, headers.tcpSeq)
     }
     if (tcpFlags & TcpFlag.Rst) {
       if (!this.#resets.has(direction)) this.#resets.set(direction, { point, frame, ttl: headers.ttl })
@@ -75,21 +83,38 @@ export class TcpSigns {
     return this.#resent.get(direction) ?? null
   }
 
-  /** Was no packet as large as the largest one sent before this sequence number? RFC 9293 sequence arithmetic. */
-  isLargestFrom(direction: DirectionIndex, seq: number): boolean {
-    return this.#largestLenBytes.get(direction) > 0 && ((this.#largestSeq.get(direction) - seq) | 0) >= 0
+  /** Is there a packet that is not small, and none of them before this sequence number? */
+  isFirstLarge(direction: DirectionIndex, { seq, lenBytes }: Resent): boolean {
+    if (lenBytes <= SMALL_BYTES || this.#hasLarge.get(direction) === 0) return false
+    return ((this.#largeSeq.get(direction) - seq) | 0) >= 0
+  }
+
+  /** When payload was seen last in ns of the run, NaN for never. */
+  dataNs(direction: DirectionIndex): number {
+    return this.#dataNs.get(direction)
+  }
+
+  /** Did it send more after a pause? */
+  hasPaused(direction: DirectionIndex): boolean {
+    return this.#hasPaused.get(direction) === 1
   }
 
   /** `from` turned out to be the same direction as `into`. */
   merge(into: DirectionIndex, from: DirectionIndex): void {
-    if (this.#largestLenBytes.get(from) > this.#largestLenBytes.get(into)) {
-      this.#largestLenBytes.set(into, this.#largestLenBytes.get(from))
-      this.#largestSeq.set(into, this.#largestSeq.get(from))
-    }
+    if (this.#hasLarge.get(from) === 1) this.#noteLarge(into, this.#largeSeq.get(from))
+    const fromNs = this.#dataNs.get(from)
+    if (!Number.isNaN(fromNs) && !(this.#dataNs.get(into) >= fromNs)) this.#dataNs.set(into, fromNs)
+    if (this.#hasPaused.get(from) === 1) this.#hasPaused.set(into, 1)
     for (const map of [this.#resets, this.#zeroWindows, this.#resent] as Map<DirectionIndex, unknown>[]) {
       if (map.has(from) && !map.has(into)) map.set(into, map.get(from))
       map.delete(from)
     }
+  }
+
+  #noteLarge(direction: DirectionIndex, seq: number): void {
+    if (this.#hasLarge.get(direction) === 1 && ((seq - this.#largeSeq.get(direction)) | 0) >= 0) return
+    this.#hasLarge.set(direction, 1)
+    this.#largeSeq.set(direction, seq)
   }
 
   #noteZeroWindow(direction: DirectionIndex, point: PointIndex, frame: number): void {

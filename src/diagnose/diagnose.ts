@@ -48,7 +48,7 @@ export function diagnose(evidence: Evidence): Finding[] {
       addReceipts(flow, reader)
       addRulePaths(flow, reader)
     })
-  const [synFloods, slowHops] = [new SynFloods(), new SlowHops()]
+  const [synFloods, slowHops] = [new SynFloods(evidence.endNs), new SlowHops()]
   for (const flow of flows) {
     synFloods.note(flow)
     slowHops.note(flow)
@@ -65,7 +65,7 @@ export function diagnose(evidence: Evidence): Finding[] {
   const findings = [
     ...floods.map((flood) => flood.finding),
     ...ofFlows.all(),
-    ...neighbourFindings(observations.neighbours.list(), points, reader),
+    ...neighbourFindings(observations.neighbours.list(), points, flows, reader),
     ...fullTables(reader),
     ...slowHops.found(),
     ...evidence.damages.map(({ source, byteOffset, message }) =>

@@ -22,6 +22,11 @@ export function isGroup(ip: string): boolean {
   return /^(2(2[4-9]|3\d)\.|255\.255\.255\.255$|ff[0-9a-f]{2}:)/.test(ip)
 }
 
+/** Is it certain that the server has to answer? Of UDP that is known of DNS only; of a group nobody has to. */
+export function expectsAnswer({ protocol, server }: Pick<JoinedFlow, 'protocol' | 'server'>): boolean {
+  return (protocol === 'tcp' || protocol.startsWith('icmp') || server.port === 53) && !isGroup(server.ip)
+}
+
 /** 127.0.0.0/8 and ::1. */
 export function isLoopback(ip: string): boolean {
   return ip.startsWith('127.') || ip === '::1'

@@ -26,7 +26,8 @@ export function flowFindings(
   reader: ReceiptReader | null = null,
 ): Finding[] {
   const isPatient = endNs - BigInt(flow.firstNs) >= BigInt(PATIENCE_NS)
-  const notTranslated = isPatient ? [...snatMissing(flow, reader), ...dnatMissing(flow, reader)] : []
+  const isDecided = isPatient || flow.state === 'refused'
+  const notTranslated = isDecided ? [...snatMissing(flow, reader), ...dnatMissing(flow, reader)] : []
   return [
     ...notTranslated,
     ...replyNotTranslated(flow),
@@ -65,6 +66,8 @@ function asymmetric(flow: JoinedFlow): Finding[] {
   const back = [...new Set(flow.reverse.path.map((s) => s.point))]
   // What was lost on the way was not seen behind that, and says nothing about the way.
   if (there.length === 0 || back.length === 0 || flow.lost.length > 0) return []
+  // Who refuses may stand on the way.
+  if (flow.state === 'refused') return []
   // Nor do points that missed packets.
   const excused = new Set(flow.unseen.map((u) => u.point))
   const only = (a: string[], b: string[]) => a.filter((point) => !b.includes(point) && !excused.has(point))

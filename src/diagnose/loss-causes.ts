@@ -1,7 +1,7 @@
 /** Loss causes: why packets may have died between two points, in the order in which they are worth checking. */
 
 import type { JoinedFlow, Loss } from '../correlate/joined-flow.ts'
-import type { NamespaceReceipts } from '../receipts/model.ts'
+import type { ConntrackReceipts, NamespaceReceipts } from '../receipts/model.ts'
 import { type Cause, inOrder } from './cause.ts'
 import { formsOf } from './forms.ts'
 import { inNamespace, moved, type ReceiptReader, ruleCheck, ruleLabel } from './receipt-reader.ts'
@@ -12,6 +12,9 @@ const FORWARDING = { 4: 'net.ipv4.ip_forward', 6: 'net.ipv6.conf.all.forwarding'
 const NO_ROUTE = ['InNoRoutes', 'OutNoRoutes'] as const
 /** Link and queue counters that count what a full queue or buffer lost. */
 const LINK_DROPS = /^(rx|tx)_(dropped|missed_errors|over_errors|fifo_errors|errors|carrier_errors)$/
+
+/** The kernel's clock for its drops and that of the frames are read apart. */
+const CLOCK_SLACK_NS = 50_000_000n
 
 /** What the kernel's own drop reasons mean (`enum skb_drop_reason`). */
 const REASONS: Readonly<Record<string, string>> = {
@@ -30,7 +33,6 @@ const REASONS: Readonly<Record<string, string>> = {
   XDP: 'an XDP program drops it',
   FULL_RING: 'a full ring of an interface loses it',
   CPU_BACKLOG: 'the processor is too busy: its backlog is full',
-  OTHERHOST: 'it is for another MAC address',
 }
 
 /** `reader` is null where there are no receipts: then the causes are those that are usual, none confirmed. */
@@ -61,8 +63,8 @@ export function lossCauses(
   for (const namespace of namespaces) causes.push(...settingCauses(reader, namespace, isIpv6))
   const destinations = forms.map(({ dst }) => dst.ip)
   for (const namespace of namespaces)
-    causes.push(...counterCauses(reader, namespace, destinations, loss.packets))
-  causes.push(...kernelCauses(reader, isIpv6))
+    causes.push(...counterCauses(reader, namespace, destinations, loss.packets, namespaces.length > 1))
+  causes.push(...kernelCauses(reader, flow, loss.packets))
   return causes.length > 0 ? inOrder(causes) : usualCauses(isIpv6).filter(({ id }) => id !== 'forwarding-off')
 }
 
@@ -98,10 +100,9 @@ function settingCauses(reader: ReceiptReader, namespace: NamespaceReceipts, isIp
 export function conntrackFull(namespace: NamespaceReceipts): Cause[] {
   const { conntrack } = namespace
   if (!conntrack) return []
-  const dropped = conntrack.stats
-    .filter(({ name }) => name === 'drop')
-    .reduce((sum, it) => sum + moved(it), 0)
-  if (dropped === 0) return []
+  // Packets that lost a race for an entry are counted as both.
+  const dropped = moves(conntrack, 'drop') - moves(conntrack, 'insert_failed')
+  if (dropped <= 0) return []
   const { count, max } = conntrack
   return [
     {
@@ -114,13 +115,34 @@ export function conntrackFull(namespace: NamespaceReceipts): Cause[] {
   ]
 }
 
+/** Two packets of one flow at the same time, such as the two questions of a resolver: only one gets an entry. */
+function conntrackRace(namespace: NamespaceReceipts, packets: number): Cause[] {
+  const failed = namespace.conntrack ? moves(namespace.conntrack, 'insert_failed') : 0
+  if (failed < packets) return []
+  return [
+    {
+      id: 'conntrack-race',
+      what: `connection tracking of ${namespace.name} dropped packets that raced with others of the same flow for an entry`,
+      isConfirmed: true,
+      receipt: `nf_conntrack insert_failed +${failed}`,
+      check: inNamespace(namespace, 'conntrack -S'),
+    },
+  ]
+}
+
+function moves({ stats }: ConntrackReceipts, counter: string): number {
+  return stats.filter(({ name }) => name === counter).reduce((sum, it) => sum + moved(it), 0)
+}
+
+/** `isBetweenHosts`: the packet left one namespace and came into another, where an interface may have lost it too. */
 function counterCauses(
   reader: ReceiptReader,
   namespace: NamespaceReceipts,
   destinations: readonly string[],
   packets: number,
+  isBetweenHosts: boolean,
 ): Cause[] {
-  const causes: Cause[] = []
+  const causes: Cause[] = conntrackRace(namespace, packets)
   const gateways = namespace.routes.flatMap(({ gateway }) => gateway ?? [])
   for (const { ip, interfaceName } of reader.silentNeighbours([namespace]))
     if (destinations.includes(ip) || gateways.includes(ip))
@@ -155,7 +177,7 @@ function counterCauses(
   }
   for (const { name, counters, queues } of namespace.interfaces)
     for (const counter of [...counters.filter((it) => LINK_DROPS.test(it.name)), ...queues])
-      if (moved(counter) >= packets)
+      if (moved(counter) >= packets && (isBetweenHosts || !counter.name.startsWith('rx_')))
         causes.push({
           id: 'link-drop',
           what: `${name} of ${namespace.name} lost packets`,
@@ -175,11 +197,21 @@ export function narrowest({ interfaces }: NamespaceReceipts): { name: string; mt
   return known.length > 1 && known[0]!.mtu < known.at(-1)!.mtu ? known[0]! : null
 }
 
-function kernelCauses(reader: ReceiptReader, isIpv6: boolean): Cause[] {
-  const etherType = isIpv6 ? 0x86dd : 0x0800
+/** The kernel does not say of which packets: they have to be as many, of the family, and dropped while the flow lasted. */
+function kernelCauses(
+  reader: ReceiptReader,
+  { client, firstNs, lastNs }: JoinedFlow,
+  packets: number,
+): Cause[] {
+  const etherType = client.ip.includes(':') ? 0x86dd : 0x0800
+  const [from, to] = [BigInt(firstNs) - CLOCK_SLACK_NS, BigInt(lastNs) + CLOCK_SLACK_NS]
   return reader.receipts.drops
     .filter((drop) => drop.etherType === etherType && REASONS[drop.reason] !== undefined)
-    .sort((a, b) => b.packets - a.packets)
+    .filter(({ packets: dropped, timesNs }) => {
+      const meanwhile = timesNs.filter((time) => BigInt(time) >= from && BigInt(time) <= to).length
+      return dropped - timesNs.length + meanwhile >= packets
+    })
+    .sort((a, b) => Math.abs(a.packets - packets) - Math.abs(b.packets - packets))
     .map(({ reason, location, packets }) => ({
       id: 'kernel-drop',
       what: `the kernel says ${reason}: ${REASONS[reason]}`,

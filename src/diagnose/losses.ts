@@ -9,7 +9,7 @@ import { lossCauses, narrowest } from './loss-causes.ts'
 import { inNamespace, moved, type ReceiptReader, ruleCheck, ruleLabel } from './receipt-reader.ts'
 
 export function dropped(flow: JoinedFlow, reader: ReceiptReader | null): Finding[] {
-  return flow.lost
+  return lossesOnTheWay(flow, reader)
     .filter(({ direction }) => direction !== flow.signs?.stuck?.direction)
     .map((loss) => {
       const { direction, between, packets, frames } = loss
@@ -23,6 +23,14 @@ export function dropped(flow: JoinedFlow, reader: ReceiptReader | null): Finding
         lossCauses(flow, loss, reader),
       )
     })
+}
+
+/** Without packets that got where they were sent to: the next point is not on the way of what is for the host itself. */
+export function lossesOnTheWay(flow: JoinedFlow, reader: ReceiptReader | null): Loss[] {
+  const last = flow.forward.path.at(-1)
+  const namespace = last && reader ? reader.namespaceOf(last.point) : null
+  if (!namespace || !reader!.isOwn(namespace, last!.dst.ip)) return flow.lost
+  return flow.lost.filter(({ direction, between }) => direction !== 'forward' || between[0] !== last!.point)
 }
 
 /** Packets up to some size come through, larger ones never do, and nobody tells the sender (RFC 2923, section 2.1). */

@@ -2,11 +2,12 @@
 
 import type { Endpoint, JoinedFlow, Station } from '../correlate/joined-flow.ts'
 import type { Cause } from './cause.ts'
-import { isLoopback, isPrivate, show } from './endpoints.ts'
+import { expectsAnswer, isLoopback, isPrivate, show } from './endpoints.ts'
 import { type Finding, finding } from './finding.ts'
 import { formsOf } from './forms.ts'
+import { lossesOnTheWay } from './losses.ts'
 import { inNamespace, type ReceiptReader, ruleLabel } from './receipt-reader.ts'
-import { mayMatch } from './rule-match.ts'
+import { mayMatch, namesPort } from './rule-match.ts'
 
 const SNAT_TARGETS = /^(MASQUERADE|SNAT|NETMAP|masquerade|snat)$/
 const DNAT_TARGETS = /^(DNAT|REDIRECT|NETMAP|dnat|redirect)$/
@@ -18,7 +19,7 @@ export function snatMissing(flow: JoinedFlow, reader: ReceiptReader | null): Fin
   const last = path.at(-1)
   if (!first || !last || flow.reverse.packets > 0 || flow.icmpErrors.length > 0 || flow.lost.length > 0)
     return []
-  if (flow.protocol === 'tcp' && flow.state !== 'syn-only') return []
+  if (!expectsAnswer(flow) || (flow.protocol === 'tcp' && flow.state !== 'syn-only')) return []
   if (last.ttl >= first.ttl || !isPrivate(last.src.ip) || isPrivate(last.dst.ip)) return []
   if (flow.translations.some((t) => t.kind === 'snat')) return []
   return [
@@ -102,7 +103,7 @@ export function dnatMissing(flow: JoinedFlow, reader: ReceiptReader | null): Fin
   if (!namespace || !reader.isOwn(namespace, last.dst.ip)) return []
   const { protocol } = flow
   if (
-    flow.lost.length > 0 ||
+    lossesOnTheWay(flow, reader).length > 0 ||
     reader.listeners(namespace, protocol, last.dst.port).some(({ ip }) => !isLoopback(ip))
   )
     return []
@@ -112,12 +113,12 @@ export function dnatMissing(flow: JoinedFlow, reader: ReceiptReader | null): Fin
   )
   const gone = namespace.rules.find(
     ({ target, text, change }) =>
-      change === 'vanished' && DNAT_TARGETS.test(target ?? '') && hasPort(text, last.dst.port),
+      change === 'vanished' && DNAT_TARGETS.test(target ?? '') && namesPort(text, last.dst.port),
   )
-  const elsewhere = published.find(({ text }) => hasPort(text, last.dst.port))
+  const elsewhere = published.find(({ text }) => namesPort(text, last.dst.port))
   // A rule that fits translates nothing that dies before it: the reason is another one.
   const isPublished = published.some(
-    ({ text }) => mayMatch(text, formsOf(flow, 'forward')) && hasPort(text, last.dst.port),
+    ({ text }) => mayMatch(text, formsOf(flow, 'forward')) && namesPort(text, last.dst.port),
   )
   if (isPublished || (published.length === 0 && !gone)) return []
   const check = inNamespace(
@@ -153,10 +154,6 @@ export function dnatMissing(flow: JoinedFlow, reader: ReceiptReader | null): Fin
   ]
 }
 
-function hasPort(text: string, port: number): boolean {
-  return new RegExp(`(?:--dports?|dport) (?:\\{ )?(?:[\\d,: ]*\\b)?${port}\\b`).test(text)
-}
-
 /**
  * The answer comes out at the client's end with other addresses than the client wrote to: it took a way around the
  * translation, and nobody there waits for it.
@@ -169,7 +166,12 @@ export function replyNotTranslated(flow: JoinedFlow): Finding[] {
   if (isLoopback(asked.dst.ip) || isLoopback(answered.src.ip)) return []
   const isEcho = flow.protocol.startsWith('icmp')
   const differs = (a: Endpoint, b: Endpoint) => a.ip !== b.ip || (!isEcho && a.port !== b.port)
-  if (!differs(asked.dst, answered.src) && !differs(asked.src, answered.dst)) return []
+  // Netfilter inside of a bridge translates requests in front of it and replies too: there the request is the odd one.
+  const later = flow.forward.path.slice(1)
+  const isUndone =
+    later.some(({ dst }) => differs(asked.dst, dst) && !differs(dst, answered.src)) ||
+    later.some(({ src }) => differs(asked.src, src) && !differs(src, answered.dst))
+  if (!isUndone) return []
   return [
     finding(
       'reply-not-translated',
@@ -196,7 +198,7 @@ export function portRemapped(flow: JoinedFlow): Finding[] {
           finding(
             'port-remapped',
             flow.id,
-            `source port ${from.port} became ${to.port}: ${show(from, flow)} → ${show(to, flow)}`,
+            `${flow.protocol.startsWith('icmp') ? 'echo id' : 'source port'} ${from.port} became ${to.port}: ${show(from, flow)} → ${show(to, flow)}`,
             {
               between,
               from,

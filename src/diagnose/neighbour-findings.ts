@@ -1,6 +1,7 @@
 /** Neighbour findings: addresses that nobody answers for, and addresses that two hosts claim. */
 
 import type { Point } from '../capture/record.ts'
+import type { JoinedFlow } from '../correlate/joined-flow.ts'
 import type { Neighbour } from '../correlate/neighbours.ts'
 import type { Cause } from './cause.ts'
 import { type Finding, finding } from './finding.ts'
@@ -8,34 +9,67 @@ import { inNamespace, type ReceiptReader } from './receipt-reader.ts'
 
 /** Linux asks three times, once a second, before it gives up (mcast_solicit). */
 const MIN_REQUESTS = 3
-const MIN_SPAN_NS = 1e9
+const MIN_SPAN_NS = 1.5e9
 /** More than so many silent addresses are a scan: one finding for all. */
 const MAX_SILENT = 4
-/** A, B and A again: two hosts, and not one that was replaced. */
-const MIN_CLAIMS = 3
-
 export function neighbourFindings(
   neighbours: readonly Neighbour[],
   points: readonly Point[],
+  flows: Iterable<JoinedFlow>,
   reader: ReceiptReader | null,
 ): Finding[] {
   const byIp = new Map<string, Neighbour[]>()
   for (const neighbour of neighbours) byIp.set(neighbour.ip, [...(byIp.get(neighbour.ip) ?? []), neighbour])
-  const silent = [...byIp.values()].filter(isSilent)
+  const silent = [...byIp.values()].filter((seen) => isSilent(seen) && isOurs(seen, points, flows, reader))
   return [
     ...(silent.length > MAX_SILENT
       ? [scan(silent, points)]
       : silent.map((seen) => unanswered(seen, points, reader))),
-    ...neighbours.filter(({ macs }) => macs.length >= MIN_CLAIMS).map((seen) => claimedTwice(seen, points)),
+    ...neighbours.filter(isContested).map((seen) => claimedTwice(seen, points)),
   ]
 }
 
-/** Asked for again and again, and at no point any word from it. */
+/** A, B and A again: two hosts, and not one that was replaced. */
+function isContested({ macs }: Neighbour): boolean {
+  return new Set(macs).size < macs.length
+}
+
+/**
+ * Asked for again and again, as nobody does who has got an answer, and at no point any word from it. An answer goes to
+ * the asker alone: a point that did not see one proves nothing.
+ */
 function isSilent(seen: readonly Neighbour[]): boolean {
   return (
     seen.every(({ replies, macs }) => replies === 0 && macs.length === 0) &&
-    seen.some((it) => it.requests >= MIN_REQUESTS && it.lastNs - it.firstNs >= MIN_SPAN_NS)
+    seen.some(({ retries }) => retries.requests >= MIN_REQUESTS && retries.spanNs >= MIN_SPAN_NS)
   )
+}
+
+/**
+ * Others on the same network look for hosts that are switched off, all day long. Ours are the askers whose namespace was
+ * captured in; without receipts those whose requests came by several points, or who are clients there, and all where
+ * there is nothing else.
+ */
+function isOurs(
+  seen: readonly Neighbour[],
+  points: readonly Point[],
+  flows: Iterable<JoinedFlow>,
+  reader: ReceiptReader | null,
+): boolean {
+  const askers = new Set(seen.map(({ askedBy }) => askedBy))
+  if (reader)
+    return reader.receipts.namespaces.some((namespace) =>
+      [...askers].some((ip) => reader.isOwn(namespace, ip)),
+    )
+  if (seen.length > 1) return true
+  const { name } = points[seen[0]!.point]!
+  let isAlone = true
+  for (const { forward, client } of flows) {
+    if (!forward.path.some(({ point }) => point === name)) continue
+    if (askers.has(client.ip)) return true
+    isAlone = false
+  }
+  return isAlone
 }
 
 function unanswered(

@@ -1,13 +1,14 @@
 /** Refusals: nobody answers, somebody says no, or a connection ends with a reset; and by whom. */
 
 import { isRefusal } from '../correlate/flow-reader.ts'
-import type { JoinedFlow, Station } from '../correlate/joined-flow.ts'
+import type { FlowSigns, IcmpErrorSummary, JoinedFlow, Station } from '../correlate/joined-flow.ts'
 import type { NamespaceReceipts } from '../receipts/model.ts'
 import type { Cause } from './cause.ts'
-import { isGroup, isLoopback, show } from './endpoints.ts'
+import { expectsAnswer, isLoopback, show } from './endpoints.ts'
 import { counted, type Finding, finding } from './finding.ts'
 import { formsOf } from './forms.ts'
 import { lossCauses } from './loss-causes.ts'
+import { lossesOnTheWay } from './losses.ts'
 import { inNamespace, type ReceiptReader, ruleCheck, ruleLabel } from './receipt-reader.ts'
 import { tracedCauses, tracedPackets } from './rule-paths.ts'
 
@@ -25,12 +26,16 @@ export function refused(flow: JoinedFlow, reader: ReceiptReader | null): Finding
       flow.id,
       `${show(flow.server, flow)} refused: ${by}`,
       { ...(frames ? { frames } : {}), by: error ? error.from : (reset?.point ?? flow.server.ip) },
-      refusalCauses(flow, reader),
+      refusalCauses(flow, reader, error ?? null),
     ),
   ]
 }
 
-function refusalCauses(flow: JoinedFlow, reader: ReceiptReader | null): Cause[] {
+function refusalCauses(
+  flow: JoinedFlow,
+  reader: ReceiptReader | null,
+  error: IcmpErrorSummary | null,
+): Cause[] {
   const last = flow.forward.path.at(-1)
   const port = last?.dst.port ?? flow.server.port
   const namespace = last && reader ? reader.namespaceOf(last.point) : null
@@ -48,11 +53,11 @@ function refusalCauses(flow: JoinedFlow, reader: ReceiptReader | null): Cause[] 
       check: ruleCheck(rule),
     }))
   const causes = [...traced, ...byCounter.filter(({ what }) => !traced.some((one) => one.what === what))]
-  if (
-    namespace &&
-    reader!.isOwn(namespace, last!.dst.ip) &&
-    (flow.protocol === 'tcp' || flow.protocol === 'udp')
-  )
+  if (causes.length > 0) return causes
+  const isPort = error === null || (error.name === 'port unreachable' && flow.protocol !== 'tcp')
+  if (!isPort) return /prohibited|port/.test(error.name) ? rejecting(flow, error) : unreachable(error, reader)
+  const { protocol } = flow
+  if (namespace && reader!.isOwn(namespace, last!.dst.ip) && (protocol === 'tcp' || protocol === 'udp'))
     causes.push(...listenerCauses(flow, reader!, namespace, port))
   if (causes.some(({ isConfirmed }) => isConfirmed)) return causes
   return [
@@ -63,6 +68,46 @@ function refusalCauses(flow: JoinedFlow, reader: ReceiptReader | null): Cause[] 
       isConfirmed: false,
       confirm: `no socket there has this port, or only one at 127.0.0.1`,
       check: namespace ? inNamespace(namespace, listing(flow.protocol)) : listing(flow.protocol),
+    },
+  ]
+}
+
+/** TCP answers with a RST where nothing listens; whoever writes ICMP instead is a firewall. */
+function rejecting({ client }: JoinedFlow, { from }: IcmpErrorSummary): Cause[] {
+  return [
+    {
+      id: 'rule',
+      what: `a firewall rule of ${from} rejects it`,
+      isConfirmed: false,
+      confirm: 'the counter of a REJECT rule there rises with every try',
+      check: `${client.ip.includes(':') ? 'ip6tables' : 'iptables'}-save -c | grep REJECT`,
+    },
+  ]
+}
+
+/** A router has no way to go, or nobody answers at the end of it. */
+function unreachable({ from, name }: IcmpErrorSummary, reader: ReceiptReader | null): Cause[] {
+  const namespace = reader?.receipts.namespaces.find((it) => reader.isOwn(it, from))
+  const silent: Cause[] = (namespace ? reader!.silentNeighbours([namespace]) : []).map(
+    ({ ip, interfaceName }) => ({
+      id: 'neighbour-silent',
+      what: `the next hop ${ip} does not answer at ${interfaceName} of ${namespace!.name}`,
+      isConfirmed: true,
+      receipt: 'neighbour FAILED',
+      check: inNamespace(namespace!, `ip neigh show ${ip}`),
+    }),
+  )
+  // Of several that are silent, none is sure.
+  if (silent.length === 1) return silent
+  return [
+    {
+      id: 'unreachable',
+      what: /host|address/.test(name)
+        ? `nobody answers where ${from} would hand it over: the host is down, or its address is wrong`
+        : `${from} has no route to it`,
+      isConfirmed: false,
+      confirm: 'the neighbour entry there is FAILED, or the route is missing',
+      check: 'ip neigh; ip route',
     },
   ]
 }
@@ -110,15 +155,18 @@ function listing(protocol: string): string {
   return protocol === 'udp' ? 'ss -lunp' : 'ss -ltnp'
 }
 
+/** A request that is answered in due course may take its time: long polling does, in ns. */
+const LONG_SILENCE_NS = 10e9
+
 export function noReply(flow: JoinedFlow, reader: ReceiptReader | null): Finding[] {
   const last = flow.forward.path.at(-1)
   if (!last) return []
-  if (flow.signs?.isServerSilent) return [silentServer(flow, reader)]
-  const expects = flow.protocol === 'tcp' || flow.protocol.startsWith('icmp') || flow.server.port === 53
-  if (!expects || isGroup(flow.server.ip)) return []
+  if (flow.signs?.silence) return silentServer(flow, flow.signs.silence, last, reader)
+  if (!expectsAnswer(flow)) return []
   // Mid-stream, or a connection that acknowledges what only the other direction could have sent.
   if (flow.protocol === 'tcp' && flow.state !== 'syn-only') return []
-  if (flow.reverse.packets > 0 || flow.icmpErrors.length > 0 || flow.lost.length > 0) return []
+  if (flow.reverse.packets > 0 || flow.icmpErrors.length > 0) return []
+  if (lossesOnTheWay(flow, reader).length > 0) return []
   return [
     finding(
       'no-reply',
@@ -147,17 +195,24 @@ function diedHere(flow: JoinedFlow, { point, dst }: Station, reader: ReceiptRead
   return lossCauses(flow, loss, reader).filter(({ isConfirmed }) => isConfirmed)
 }
 
-/** The kernel took the request and said so; the program did not answer it. */
-function silentServer(flow: JoinedFlow, reader: ReceiptReader | null): Finding {
-  const last = flow.forward.path.at(-1)!
+/** The kernel took the request and said so; the program did not answer it, and nobody waits any more, or for long. */
+function silentServer(
+  flow: JoinedFlow,
+  { forNs, hasGivenUp }: NonNullable<FlowSigns['silence']>,
+  last: Station,
+  reader: ReceiptReader | null,
+): Finding[] {
   const namespace = reader?.namespaceOf(last.point) ?? null
   const who = namespace && reader!.isOwn(namespace, last.dst.ip) ? namespace.name : last.dst.ip
   const state = namespace && namespace.name === who ? namespace.processes : null
-  return finding(
+  if (!hasGivenUp && forNs < LONG_SILENCE_NS && !state?.isFrozen) return []
+  const seconds = `${Number((forNs / 1e9).toPrecision(2))} s`
+  const until = hasGivenUp ? `within ${seconds}, when the client ended it` : `in the ${seconds} until the end`
+  const found = finding(
     'no-reply',
     flow.id,
-    `${show(flow.server, flow)} accepted the connection and acknowledged the request, but its program never answered`,
-    { lastPoint: last.point },
+    `${show(flow.server, flow)} accepted the connection and acknowledged the request, but its program did not answer ${until}`,
+    { lastPoint: last.point, silentNs: forNs },
     [
       ...(state?.isFrozen
         ? [
@@ -179,11 +234,12 @@ function silentServer(flow: JoinedFlow, reader: ReceiptReader | null): Finding {
       },
     ],
   )
+  return [found]
 }
 
 export function reset(flow: JoinedFlow): Finding[] {
-  if (flow.state !== 'reset') return []
   const by = flow.signs?.reset
+  if (flow.state !== 'reset' || by?.isUsual) return []
   const usual = by && flow[by.direction].path.find(({ point }) => point === by.point)
   // Who answers in another's name is mostly nearer or farther than that one.
   const isForeign = usual !== undefined && usual.packets > 1 && usual.ttl !== by!.ttl

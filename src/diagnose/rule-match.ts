@@ -18,7 +18,15 @@ export function mayMatch(text: string, forms: readonly Form[]): boolean {
   return forms.some((form) => wanted.every((holds) => holds(form)))
 }
 
+/** Does the rule name this destination port, alone, in a list or in a range? */
+export function namesPort(text: string, port: number): boolean {
+  const ports = DESTINATION_PORTS.exec(plainOf(text))?.[1]
+  return ports !== undefined && hasPort(ports, port)
+}
+
 type Condition = (form: Form) => boolean
+
+const DESTINATION_PORTS = /(?:--dports?|\bdport) (?:\{ )?([\d:-]+(?:, ?[\d:-]+)*)/
 
 /** Of `iptables-save` (`-p tcp -s 10.0.0.0/8 --dport 80`), and of nft (`ip saddr 10.0.0.0/8 tcp dport 80`). */
 const PATTERNS: readonly [RegExp, (value: string) => Condition][] = [
@@ -29,7 +37,7 @@ const PATTERNS: readonly [RegExp, (value: string) => Condition][] = [
         isProtocol(name, protocol),
   ],
   [
-    /(?:^|\s)(?:meta l4proto|ip protocol|ip6 nexthdr) (\w+)/,
+    /(?:^|\s)(?:meta l4proto|ip protocol|ip6 nexthdr) ([\w-]+)/,
     (name) =>
       ({ protocol }) =>
         isProtocol(name, protocol),
@@ -41,19 +49,19 @@ const PATTERNS: readonly [RegExp, (value: string) => Condition][] = [
         isProtocol(name, protocol),
   ],
   [
-    /(?:^|\s)(?:-s|ip6? saddr) ([\da-f.:/]+)/i,
+    /(?:^|\s)(?:-s|ip6? saddr) ([\da-f.:/]+)(?![\da-f.:/-])/i,
     (net) =>
       ({ src }) =>
-        isIn(src.ip, net),
+        !isNetwork(net) || isIn(src.ip, net),
   ],
   [
-    /(?:^|\s)(?:-d|ip6? daddr) ([\da-f.:/]+)/i,
+    /(?:^|\s)(?:-d|ip6? daddr) ([\da-f.:/]+)(?![\da-f.:/-])/i,
     (net) =>
       ({ dst }) =>
-        isIn(dst.ip, net),
+        !isNetwork(net) || isIn(dst.ip, net),
   ],
   [
-    /(?:--dports?|\bdport) (?:\{ )?([\d:-]+(?:, ?[\d:-]+)*)/,
+    DESTINATION_PORTS,
     (ports) =>
       ({ dst }) =>
         hasPort(ports, dst.port),
@@ -66,22 +74,45 @@ const PATTERNS: readonly [RegExp, (value: string) => Condition][] = [
   ],
 ]
 
+/** Rules are compared with each flow. */
+const conditions = new Map<string, Condition[]>()
+const MAX_KEPT = 4096
+
 function conditionsOf(text: string): Condition[] {
-  // Of a negation only the words behind it are left out.
-  const plain = text.replace(/!\s*(--?[\w-]+)\s+\S+/g, '').replace(/(\w+ \w+) != \S+/g, '')
+  let known = conditions.get(text)
+  if (known === undefined) {
+    if (conditions.size >= MAX_KEPT) conditions.clear()
+    known = conditionsIn(plainOf(text))
+    conditions.set(text, known)
+  }
+  return known
+}
+
+/** Without comments and other strings, which may look like anything, and without negations and the words behind them. */
+function plainOf(text: string): string {
+  return text
+    .replace(/"(?:[^"\\]|\\[\s\S])*"?/g, '""')
+    .replace(/--comment \S+/g, '')
+    .replace(/! ?(--?[\w-]+) \S+/g, '')
+    .replace(/\b(?:ip6?|tcp|udp|sctp|th|icmp|icmpv6|meta) \w+ != (?:\{[^}]*\}?|\S+)/g, '')
+}
+
+function conditionsIn(plain: string): Condition[] {
   return PATTERNS.flatMap(([pattern, condition]) => {
     const value = pattern.exec(plain)?.[1]
     return value === undefined ? [] : [condition(value)]
   })
 }
 
+/** Other names than those of the flows, and numbers (IANA). */
+const PROTOCOLS: Readonly<Record<string, string>> = {
+  ...{ '1': 'icmp', '6': 'tcp', '17': 'udp', '58': 'icmpv6', '132': 'sctp' },
+  ...{ 'ipv6-icmp': 'icmpv6', icmp6: 'icmpv6' },
+}
+
 function isProtocol(name: string, protocol: string): boolean {
-  if (name === 'all') return true
-  return (
-    name === protocol ||
-    (name === 'ipv6-icmp' && protocol === 'icmpv6') ||
-    (name === 'icmp6' && protocol === 'icmpv6')
-  )
+  const usual = PROTOCOLS[name] ?? name
+  return usual === 'all' || usual === protocol || !/^(tcp|udp|sctp|icmp|icmpv6)$/.test(usual)
 }
 
 function hasPort(ports: string, port: number): boolean {
@@ -89,6 +120,12 @@ function hasPort(ports: string, port: number): boolean {
     .split(',')
     .map((range) => range.trim().split(/[:-]/).map(Number))
     .some(([from, to = from]) => port >= from! && port <= to!)
+}
+
+/** Something that `isIn` can tell of: no mask with holes, no half of an address. */
+function isNetwork(text: string): boolean {
+  const [address, length = '0', ...more] = text.split('/')
+  return isIP(address!) !== 0 && /^\d{1,3}$/.test(length) && more.length === 0
 }
 
 /** Is an address in a network such as `172.17.0.0/16`, or the very one? */

@@ -1,5 +1,6 @@
 /** Run findings: what only all flows together show, and what the receipts say by themselves. */
 
+import { PATIENCE_NS } from '../correlate/flow-reader.ts'
 import type { Endpoint, JoinedFlow } from '../correlate/joined-flow.ts'
 import { type Finding, finding } from './finding.ts'
 import { conntrackFull } from './loss-causes.ts'
@@ -26,10 +27,18 @@ interface ServerFlows {
 /** Looks for servers that are flooded, in flows that are noted one after the other. */
 export class SynFloods {
   readonly #byServer = new Map<string, ServerFlows>()
+  readonly #endNs: bigint
+
+  /** `endNs` is the time of the last record of all, ns since 1970. */
+  constructor(endNs: bigint) {
+    this.#endNs = endNs
+  }
 
   note(flow: JoinedFlow): void {
     if (flow.protocol !== 'tcp') return
     const { server, firstNs } = flow
+    // Connections that have just begun are no flood, nor are they proof against one.
+    if (this.#endNs - BigInt(firstNs) < BigInt(PATIENCE_NS)) return
     const key = `${server.ip} ${server.port}`
     let seen = this.#byServer.get(key)
     if (!seen) {
@@ -69,9 +78,10 @@ function isFlooded({ half: { length }, whole }: ServerFlows): boolean {
   return length >= FLOOD_FLOWS && length >= FLOOD_SHARE * (length + whole)
 }
 
-/** Only SYNs, or a SYN-ACK that nobody took. */
-function isHalfOpen({ state, forward }: JoinedFlow): boolean {
-  return state === 'syn-only' || (state === 'established' && forward.packets <= 1)
+/** One SYN, and a SYN-ACK at the most, which nobody took. Who means it asks again; and what dies on its way floods nobody. */
+function isHalfOpen({ state, forward, lost, icmpErrors }: JoinedFlow): boolean {
+  const isBegun = state === 'syn-only' || state === 'established'
+  return isBegun && forward.packets === 1 && lost.length === 0 && icmpErrors.length === 0
 }
 
 /** Full connection tables: new connections die, whether or not one of them was captured. */
@@ -89,24 +99,37 @@ export function fullTables(reader: ReceiptReader | null): Finding[] {
   )
 }
 
-interface Hop {
-  between: [string, string]
+/** Packets that went one way through a hop, and the mean of their flows' medians. */
+interface Passing {
   packets: number
   medianNs: number
 }
 
-/** The hop that costs most of the time, where there is such a one: by the medians of the flows, weighted with their packets. */
+interface Hop {
+  /** From the client's side to the server's, of the first flow. */
+  between: [string, string]
+  there: Passing
+  back: Passing
+}
+
+/**
+ * The hop that costs most of the time, where there is such a one: by the medians of the flows, weighted with their packets.
+ * Of hops that were passed in both directions only, and half of there and back: whatever two clocks differ by is not in it.
+ */
 export class SlowHops {
   readonly #hops = new Map<string, Hop>()
 
   note({ latency }: JoinedFlow): void {
     for (const { between, direction, medianNs, packets } of latency) {
       const [a, b] = direction === 'forward' ? between : [between[1], between[0]]
-      const key = JSON.stringify([a, b])
-      const hop = this.#hops.get(key) ?? { between: [a, b], packets: 0, medianNs: 0 }
+      // The next flow's client may be on the other side.
+      const key = JSON.stringify([a, b].sort())
+      const none = (): Passing => ({ packets: 0, medianNs: 0 })
+      const hop = this.#hops.get(key) ?? { between: [a, b], there: none(), back: none() }
       this.#hops.set(key, hop)
-      hop.medianNs = (hop.medianNs * hop.packets + Math.max(0, medianNs) * packets) / (hop.packets + packets)
-      hop.packets += packets
+      const way = between[0] === hop.between[0] ? hop.there : hop.back
+      way.medianNs = (way.medianNs * way.packets + medianNs * packets) / (way.packets + packets)
+      way.packets += packets
     }
   }
 
@@ -115,8 +138,15 @@ export class SlowHops {
   }
 }
 
-function slowestOf(hops: Hop[]): Finding[] {
-  const [slowest, ...rest] = hops.sort((a, b) => b.medianNs - a.medianNs)
+function slowestOf(hops: readonly Hop[]): Finding[] {
+  const [slowest, ...rest] = hops
+    .filter(({ there, back }) => there.packets > 0 && back.packets > 0)
+    .map(({ between, there, back }) => ({
+      between,
+      medianNs: Math.max(0, (there.medianNs + back.medianNs) / 2),
+      packets: there.packets + back.packets,
+    }))
+    .sort((a, b) => b.medianNs - a.medianNs)
   if (!slowest || rest.length === 0 || slowest.packets < SLOW_PACKETS || slowest.medianNs < SLOW_NS) return []
   const others = rest.reduce((sum, { medianNs }) => sum + medianNs, 0)
   if (slowest.medianNs < SLOW_FACTOR * others) return []

@@ -151,7 +151,7 @@ const FAULTS: Fault[] = [
     traffic: askIn(8080),
     code: 'no-reply',
     cause: 'paused',
-    says: /never answered: web is paused \(its cgroup is frozen\)/,
+    says: /did not answer .*: web is paused \(its cgroup is frozen\)/,
   },
   {
     name: 'replies are dropped',
