@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { displayText } from '../capture/display-text.ts'
 import { type ExitCode, HoptraceError } from '../errors.ts'
 import { spawnAt } from './programs.ts'
-import type { Scenario, ScenarioPoint } from './scenarios.ts'
+import type { Scenario, ScenarioPoint } from './scenario.ts'
 import { type LabNames, stationPathOf } from './stations.ts'
 import { makeTraffic } from './traffic.ts'
 

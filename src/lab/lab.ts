@@ -1,6 +1,7 @@
 /** The lab: built, healed, described and removed. Its state is in names, and in a folder under /run; no process holds it. */
 
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { HoptraceError } from '../errors.ts'
 import { attempt, endProcesses, identityOf, processesOf } from './processes.ts'
 import { run, runAt } from './programs.ts'
@@ -8,6 +9,10 @@ import { RULES } from './rules.ts'
 import { settleServices } from './services.ts'
 import { ALL_STATIONS, type LabNames, netnsOf, netnsPathOf, type Station, stationPathOf } from './stations.ts'
 import { makeNetworks, setNetworks } from './wiring.ts'
+
+/** Another command is waited for so long; one that was just killed takes a moment to be gone. */
+const LOCK_PATIENCE_MS = 5000
+const LOCK_RETRY_MS = 50
 
 /** A fault that is in the lab. */
 export interface IntroducedFault {
@@ -51,10 +56,9 @@ export async function heal(names: LabNames): Promise<void> {
 
 /** Removes all that belongs to the lab, whatever there is of it. False where there was nothing. */
 export async function tearDown(names: LabNames): Promise<boolean> {
-  if (stateOf(names).state === 'down' && processesOf(names).length === 0 && !existsSync(names.folder))
-    return false
+  const isGone = stateOf(names).state === 'down' && processesOf(names).length === 0
+  if (isGone && !existsSync(lockFile(names))) return false
   await alone(names, async () => remove(names))
-  rmSync(lockFile(names), { force: true })
   return true
 }
 
@@ -112,25 +116,47 @@ function remove(names: LabNames): void {
   rmSync(names.folder, { recursive: true, force: true })
 }
 
-/** One command at a time changes a lab. Rejects with a `HoptraceError` while another one does. */
+/** One command at a time changes a lab. Rejects with a `HoptraceError` where another one goes on doing so. */
 async function alone<T>(names: LabNames, action: () => Promise<T>): Promise<T> {
-  const file = lockFile(names)
-  const mine = identityOf(process.pid)!
-  if (attempt(() => writeFileSync(file, mine, { flag: 'wx' })) === undefined && !existsSync(file))
-    throw new HoptraceError(`${file}: cannot be written: the lab keeps its state under /run`)
-  const holder = attempt(() => readFileSync(file, 'utf8')) ?? ''
-  if (holder !== mine) {
-    const pid = Number(holder.split(' ')[0])
-    if (pid > 0 && identityOf(pid) === holder)
+  const deadline = Date.now() + LOCK_PATIENCE_MS
+  while (!takeLock(names)) {
+    const [pid] = holderOf(names).split(' ')
+    if (Date.now() > deadline)
       throw new HoptraceError(`the lab is being changed by process ${pid}: wait until it has ended`)
-    // Its writer was killed.
-    writeFileSync(file, mine)
+    await sleep(LOCK_RETRY_MS)
   }
   try {
     return await action()
   } finally {
-    rmSync(file, { force: true })
+    rmSync(lockFile(names), { force: true })
   }
+}
+
+/** False where another process has it. One that was killed has it no more. */
+function takeLock(names: LabNames): boolean {
+  const file = lockFile(names)
+  const mine = identityOf(process.pid)!
+  if (isWritten(file, mine)) return true
+  const holder = holderOf(names)
+  const pid = Number(holder.split(' ')[0])
+  if (pid > 0 && identityOf(pid) === holder) return false
+  rmSync(file, { force: true })
+  return isWritten(file, mine)
+}
+
+/** False where there is such a file already. */
+function isWritten(file: string, text: string): boolean {
+  try {
+    writeFileSync(file, text, { flag: 'wx' })
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw new HoptraceError(`${file}: cannot be written: the lab keeps its state under /run`)
+  }
+}
+
+function holderOf(names: LabNames): string {
+  return attempt(() => readFileSync(lockFile(names), 'utf8')) ?? ''
 }
 
 function remarksOf(names: LabNames): readonly string[] {

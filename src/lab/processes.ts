@@ -61,8 +61,9 @@ export function endServers(names: LabNames, station: Station): void {
 /** Of a process, `NNN NNN`: its number and when it started. Numbers come again, this does not. Null where it is gone. */
 export function identityOf(pid: number): string | null {
   const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, 'utf8'))
-  const start = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-  return start === undefined ? null : `${pid} ${start}`
+  const [state, ...fields] = stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? []
+  // A zombie has ended; only its parent has not noticed.
+  return state === undefined || state === 'Z' || state === 'X' ? null : `${pid} ${fields[18]}`
 }
 
 export function signal(pid: number, name: NodeJS.Signals): void {

@@ -1,7 +1,8 @@
 /** The worksheet: exercises from easy to hard as Markdown, and for the teacher with their solutions. */
 
 import { FAULTS, type Fault } from './faults.ts'
-import { SCENARIOS, type Scenario } from './scenarios.ts'
+import type { Scenario } from './scenario.ts'
+import { SCENARIOS } from './scenarios.ts'
 
 interface Exercise {
   readonly scenario: string

@@ -23,7 +23,10 @@ const FOUND: Record<string, { code: string; says: RegExp }> = {
   'ttl-1': { code: 'ttl-expired', says: /net\.ipv4\.ip_default_ttl = 1 in container1/ },
   'mtu-blackhole': { code: 'mtu-blackhole', says: /MTU 1000 of eth0 in host.*rule 1 of OUTPUT/ },
   'rp-filter': { code: 'no-reply', says: /reverse path filtering drops it.*rp_filter = 1 at eth0/ },
-  'server-stopped': { code: 'no-reply', says: /accepted the connection.*its program never answered/ },
+  'server-stopped': {
+    code: 'no-reply',
+    says: /accepted the connection.*its program (never answered|did not answer)/,
+  },
   'wrong-target': { code: 'connection-refused', says: /nothing listens on tcp port 8000 in container1/ },
 }
 const PRINTED = ['outbound', 'published', 'hairpin', 'double-nat', 'dns']
