@@ -48,7 +48,7 @@ machine's own interfaces and rules are not touched. --name NAME is another lab.`
 export function labCommand(): Command {
   const lab = new Command('lab')
     .description('a network to learn on: builds it, runs scenarios in it, breaks and heals it')
-    .usage('up|down|status|list|run|break|check|fix|worksheet|shell [options]')
+    .usage('COMMAND [options]')
     .addHelpText('after', EXAMPLES)
     .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage()}`.trim() })
   const named = (words: string, usage = '') => {
