@@ -17,7 +17,7 @@ const ABSURD_FACTOR = 20
 const ABSURD_FLOOR_NS = 5e6
 /** Equal packets that are looked at, and how close together they must be to be taken for each other, in ns. */
 const MAX_STEPS = 1024
-const MAX_TWINS = 256
+const MAX_TWINS = 64
 const TWIN_NS = 100e6
 const MAX_LEGS = 64
 

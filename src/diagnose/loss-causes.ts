@@ -4,7 +4,16 @@ import type { JoinedFlow, Loss } from '../correlate/joined-flow.ts'
 import type { ConntrackReceipts, NamespaceReceipts } from '../receipts/model.ts'
 import { type Cause, inOrder } from './cause.ts'
 import { formsOf } from './forms.ts'
-import { inNamespace, moved, type ReceiptReader, ruleCheck, ruleLabel } from './receipt-reader.ts'
+import {
+  type CountedRule,
+  inNamespace,
+  moved,
+  quoted,
+  type ReceiptReader,
+  ruleCheck,
+  ruleLabel,
+} from './receipt-reader.ts'
+import { type Form, isIn } from './rule-match.ts'
 import { tracedCauses, tracedPackets } from './rule-paths.ts'
 
 const FORWARDING = { 4: 'net.ipv4.ip_forward', 6: 'net.ipv6.conf.all.forwarding' } as const
@@ -17,23 +26,27 @@ const LINK_DROPS = /^(rx|tx)_(dropped|missed_errors|over_errors|fifo_errors|erro
 const CLOCK_SLACK_NS = 50_000_000n
 
 /** What the kernel's own drop reasons mean (`enum skb_drop_reason`). */
-const REASONS: Readonly<Record<string, string>> = {
-  NETFILTER_DROP: 'a netfilter rule drops it',
-  IP_RPFILTER: 'reverse path filtering drops it',
-  IP_INNOROUTES: 'there is no route for it',
-  IP_OUTNOROUTES: 'there is no route for it',
-  IP_INADDRERRORS: 'its address is not acceptable here, or forwarding is off',
-  IP_LOCALNET: 'an address of 127.0.0.0/8 is not routed (route_localnet)',
-  PKT_TOO_BIG: 'it is larger than the MTU of the next link',
-  NEIGH_FAILED: 'the next hop does not answer ARP',
-  NEIGH_QUEUEFULL: 'the next hop does not answer ARP',
-  QDISC_DROP: 'a full queue drops it',
-  TC_INGRESS: 'a tc filter drops it',
-  TC_EGRESS: 'a tc filter drops it',
-  XDP: 'an XDP program drops it',
-  FULL_RING: 'a full ring of an interface loses it',
-  CPU_BACKLOG: 'the processor is too busy: its backlog is full',
-}
+const REASONS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    NETFILTER_DROP: 'a netfilter rule drops it',
+    IP_RPFILTER: 'reverse path filtering drops it',
+    IP_INNOROUTES: 'there is no route for it',
+    IP_OUTNOROUTES: 'there is no route for it',
+    IP_INADDRERRORS: 'its address is not acceptable here, or forwarding is off',
+    IP_LOCALNET: 'an address of 127.0.0.0/8 is not routed (route_localnet)',
+    PKT_TOO_BIG: 'it is larger than the MTU of the next link',
+    NEIGH_FAILED: 'the next hop does not answer ARP',
+    NEIGH_QUEUEFULL: 'the next hop does not answer ARP',
+    QDISC_DROP: 'a full queue drops it',
+    TC_INGRESS: 'a tc filter drops it',
+    TC_EGRESS: 'a tc filter drops it',
+    XDP: 'an XDP program drops it',
+    FULL_RING: 'a full ring of an interface loses it',
+    CPU_BACKLOG: 'the processor is too busy: its backlog is full',
+  }),
+)
+/** Causes of one loss that are told: a host may have thousands of rules. */
+const MAX_CAUSES = 8
 
 /** `reader` is null where there are no receipts: then the causes are those that are usual, none confirmed. */
 export function lossCauses(
@@ -49,30 +62,88 @@ export function lossCauses(
   // What was traced is sure; that a counter rose may be another packet's doing.
   const traced = tracedPackets(flow, loss.direction, reader)
   const causes = tracedCauses(traced.filter(({ namespace }) => namespaces.includes(namespace)))
-  for (const counted of reader.rules(namespaces, /^(DROP|REJECT|drop|reject)$/, forms, loss.packets)) {
-    if (counted.packets <= 0) continue
+  const fitting = reader
+    .rules(namespaces, /^(DROP|REJECT|drop|reject)$/, forms, loss.packets)
+    .filter((counted) => counted.packets > 0 && isOnTheWay(reader, counted, forms, isIpv6))
+  // Of what counted less than was lost, some other packets may be meant.
+  const enough = fitting.filter(({ packets }) => packets >= loss.packets)
+  for (const counted of fitting) {
+    if (causes.length >= MAX_CAUSES) break
     if (causes.some(({ what }) => what.startsWith(ruleLabel(counted)))) continue
+    const rose = `${counted.packets === 1 ? '+1 packet' : `+${counted.packets} packets`} during the capture`
+    const isConfirmed = enough.includes(counted) && (enough.length === 1 || isUnderstood(counted.rule.text))
     causes.push({
       id: 'rule',
       what: `${ruleLabel(counted)} ${/reject/i.test(counted.rule.target!) ? 'rejects' : 'drops'} it`,
-      isConfirmed: true,
-      receipt: `${counted.packets === 1 ? '+1 packet' : `+${counted.packets} packets`} during the capture`,
+      isConfirmed,
+      ...(isConfirmed ? { receipt: rose } : { confirm: `it counts every packet that is lost (${rose})` }),
       check: ruleCheck(counted),
     })
   }
-  for (const namespace of namespaces) causes.push(...settingCauses(reader, namespace, isIpv6))
+  for (const namespace of namespaces)
+    causes.push(...settingCauses(reader, namespace, isIpv6, loss.packets), ...routeCauses(namespace, forms))
   const destinations = forms.map(({ dst }) => dst.ip)
   for (const namespace of namespaces)
     causes.push(...counterCauses(reader, namespace, destinations, loss.packets, namespaces.length > 1))
   causes.push(...kernelCauses(reader, flow, loss.packets))
-  return causes.length > 0 ? inOrder(causes) : usualCauses(isIpv6).filter(({ id }) => id !== 'forwarding-off')
+  const usual = usualCauses(isIpv6).filter(({ id }) => id !== 'forwarding-off')
+  return causes.length > 0 ? inOrder(causes).slice(0, MAX_CAUSES) : usual
+}
+
+/** Of the chains for what comes to the host itself or from it, only those count that this packet can meet. */
+function isOnTheWay(
+  reader: ReceiptReader,
+  { rule, namespace }: CountedRule,
+  forms: readonly Form[],
+  isIpv6: boolean,
+): boolean {
+  if (rule.family === (isIpv6 ? 'ip' : 'ip6')) return false
+  if (/^input$/i.test(rule.chain)) return forms.some(({ dst }) => reader.isOwn(namespace, dst.ip))
+  if (/^output$/i.test(rule.chain)) return forms.some(({ src }) => reader.isOwn(namespace, src.ip))
+  const [, incoming] = /(?:^|[^!] )-i (\S+)/.exec(rule.text) ?? []
+  return incoming === undefined || namespace.interfaces.some(({ name }) => couldBe(name, incoming))
+}
+
+/** Does the rule ask for nothing but what `mayMatch` looks at? */
+function isUnderstood(text: string): boolean {
+  return !/--tcp-flags|-m (?!tcp|udp|icmp6?|multiport|comment)\S|[io]ifname|\b(?:ct|meta mark|limit|fib|th|tcp flags)\b|@/.test(
+    text,
+  )
+}
+
+/** `eth+` is every name that begins like that. */
+function couldBe(name: string, pattern: string): boolean {
+  return pattern.endsWith('+') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
+}
+
+/** Routes that take packets to nowhere. */
+function routeCauses(namespace: NamespaceReceipts, forms: readonly Form[]): Cause[] {
+  return namespace.routes
+    .filter(
+      ({ type, destination }) => /^(blackhole|unreachable|prohibit)$/.test(type) && destination !== 'default',
+    )
+    .filter(({ destination }) => forms.some(({ dst }) => isIn(dst.ip, destination)))
+    .map(({ type, destination }) => ({
+      id: 'no-route',
+      what: `a route of ${namespace.name} leads it to nowhere`,
+      isConfirmed: true,
+      receipt: `${type} ${destination}`,
+      check: inNamespace(namespace, 'ip route'),
+    }))
 }
 
 /** Forwarding, reverse path filtering and the connection table, where their counters or settings say it. */
-function settingCauses(reader: ReceiptReader, namespace: NamespaceReceipts, isIpv6: boolean): Cause[] {
+function settingCauses(
+  reader: ReceiptReader,
+  namespace: NamespaceReceipts,
+  isIpv6: boolean,
+  packets: number,
+): Cause[] {
   const causes: Cause[] = []
   const setting = FORWARDING[isIpv6 ? 6 : 4]
-  if (reader.setting(namespace, setting) === 0)
+  const links = namespace.interfaces.filter(({ kind, isUp }) => kind !== 'loopback' && isUp)
+  // Who has one interface has nothing to forward.
+  if (links.length > 1 && reader.setting(namespace, setting) === 0)
     causes.push({
       id: 'forwarding-off',
       what: `forwarding is off in ${namespace.name}`,
@@ -81,7 +152,7 @@ function settingCauses(reader: ReceiptReader, namespace: NamespaceReceipts, isIp
       check: inNamespace(namespace, `sysctl ${setting}`),
     })
   const reversed = reader.counter(namespace, 'IPReversePathFilter')
-  if (reversed > 0) {
+  if (reversed >= packets) {
     const strict = namespace.interfaces.filter(({ rpFilter }) => rpFilter === 1).map(({ name }) => name)
     const where = strict.length > 0 ? ` (rp_filter = 1 at ${strict.join(', ')})` : ''
     causes.push({
@@ -92,17 +163,17 @@ function settingCauses(reader: ReceiptReader, namespace: NamespaceReceipts, isIp
       check: inNamespace(namespace, `nstat -az TcpExtIPReversePathFilter`),
     })
   }
-  causes.push(...conntrackFull(namespace))
+  causes.push(...conntrackFull(namespace, packets))
   return causes
 }
 
-/** The connection table of a namespace, where it was full. */
-export function conntrackFull(namespace: NamespaceReceipts): Cause[] {
+/** The connection table of a namespace, where it was full for as many packets at least. */
+export function conntrackFull(namespace: NamespaceReceipts, packets = 1): Cause[] {
   const { conntrack } = namespace
   if (!conntrack) return []
   // Packets that lost a race for an entry are counted as both.
   const dropped = moves(conntrack, 'drop') - moves(conntrack, 'insert_failed')
-  if (dropped <= 0) return []
+  if (dropped < packets) return []
   const { count, max } = conntrack
   return [
     {
@@ -155,7 +226,7 @@ function counterCauses(
       })
   for (const name of NO_ROUTE) {
     const unrouted = reader.counter(namespace, name)
-    if (unrouted > 0)
+    if (unrouted >= packets)
       causes.push({
         id: 'no-route',
         what: `${namespace.name} has no route for it`,
@@ -165,7 +236,7 @@ function counterCauses(
       })
   }
   const tooBig = reader.counter(namespace, 'FragFails')
-  if (tooBig > 0) {
+  if (tooBig >= packets) {
     const narrow = narrowest(namespace)
     causes.push({
       id: 'mtu',
@@ -183,7 +254,7 @@ function counterCauses(
           what: `${name} of ${namespace.name} lost packets`,
           isConfirmed: true,
           receipt: `${counter.name} +${moved(counter)}`,
-          check: inNamespace(namespace, `ip -s -s link show ${name}`),
+          check: inNamespace(namespace, `ip -s -s link show ${quoted(name)}`),
         })
   return causes
 }
@@ -206,7 +277,7 @@ function kernelCauses(
   const etherType = client.ip.includes(':') ? 0x86dd : 0x0800
   const [from, to] = [BigInt(firstNs) - CLOCK_SLACK_NS, BigInt(lastNs) + CLOCK_SLACK_NS]
   return reader.receipts.drops
-    .filter((drop) => drop.etherType === etherType && REASONS[drop.reason] !== undefined)
+    .filter((drop) => drop.etherType === etherType && REASONS.has(drop.reason))
     .filter(({ packets: dropped, timesNs }) => {
       const meanwhile = timesNs.filter((time) => BigInt(time) >= from && BigInt(time) <= to).length
       return dropped - timesNs.length + meanwhile >= packets
@@ -214,10 +285,10 @@ function kernelCauses(
     .sort((a, b) => Math.abs(a.packets - packets) - Math.abs(b.packets - packets))
     .map(({ reason, location, packets }) => ({
       id: 'kernel-drop',
-      what: `the kernel says ${reason}: ${REASONS[reason]}`,
+      what: `the kernel says ${reason}: ${REASONS.get(reason)}`,
       isConfirmed: true,
       receipt: `${packets} in ${location}`,
-      check: 'perf trace -e skb:kfree_skb',
+      check: reason === 'NETFILTER_DROP' ? 'hoptrace capture --trace-rules …' : 'perf trace -e skb:kfree_skb',
     }))
 }
 

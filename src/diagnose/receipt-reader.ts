@@ -18,7 +18,11 @@ export interface CountedRule {
   packets: number
 }
 
+/** Rules of one kind that are looked at, those first that counted most. */
+const MAX_RULES = 200
+
 export class ReceiptReader {
+  readonly #rules = new Map<NamespaceReceipts, Map<string, readonly RuleReceipt[]>>()
   /** Of all hosts that were captured on. */
   readonly receipts: Pick<Receipts, 'namespaces' | 'drops' | 'notRead'>
 
@@ -51,12 +55,31 @@ export class ReceiptReader {
     packets = 0,
   ): CountedRule[] {
     const found = namespaces.flatMap((namespace) =>
-      namespace.rules
-        .filter(({ target, text }) => target !== null && targets.test(target) && mayMatch(text, forms))
+      this.#rulesOf(namespace, targets)
+        .filter(({ text }) => mayMatch(text, forms))
         .filter(({ change }) => change !== 'vanished')
         .map((rule) => ({ rule, namespace, packets: moved(rule.packets) })),
     )
     return found.sort((a, b) => Math.abs(a.packets - packets) - Math.abs(b.packets - packets))
+  }
+
+  /** At most so many: a host may have very many rules, and each is compared with each flow that lost something. */
+  #rulesOf(namespace: NamespaceReceipts, targets: RegExp): readonly RuleReceipt[] {
+    const key = String(targets)
+    let byTargets = this.#rules.get(namespace)
+    if (!byTargets) {
+      byTargets = new Map()
+      this.#rules.set(namespace, byTargets)
+    }
+    let found = byTargets.get(key)
+    if (!found) {
+      found = namespace.rules
+        .filter(({ target }) => target !== null && targets.test(target))
+        .sort((a, b) => moved(b.packets) - moved(a.packets))
+        .slice(0, MAX_RULES)
+      byTargets.set(key, found)
+    }
+    return found
   }
 
   /** How much a counter moved in a namespace; 0 where it did not, or was not read. */
@@ -159,10 +182,13 @@ export function ruleLabel({ rule, namespace }: Pick<CountedRule, 'rule' | 'names
 /** The command that shows a rule and its counters. */
 export function ruleCheck({ rule, namespace }: Pick<CountedRule, 'rule' | 'namespace'>): string {
   if (rule.backend === 'nft')
-    return inNamespace(namespace, `nft -a list chain ${rule.family} ${rule.table} ${rule.chain}`)
+    return inNamespace(
+      namespace,
+      `nft -a list chain ${rule.family} ${quoted(rule.table)} ${quoted(rule.chain)}`,
+    )
   const program = rule.family === 'ip6' ? 'ip6tables' : rule.backend
-  const table = rule.table === 'filter' ? '' : `-t ${rule.table} `
-  return inNamespace(namespace, `${program} ${table}-nvL ${rule.chain} --line-numbers`)
+  const table = rule.table === 'filter' ? '' : `-t ${quoted(rule.table)} `
+  return inNamespace(namespace, `${program} ${table}-nvL ${quoted(rule.chain)} --line-numbers`)
 }
 
 /** A command as it is to be typed on the host for another namespace. */
@@ -173,6 +199,6 @@ export function inNamespace(namespace: NamespaceReceipts, command: string): stri
 }
 
 /** A name in a command that somebody may paste into a shell. */
-function quoted(name: string): string {
+export function quoted(name: string): string {
   return /^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'", `'\\''`)}'`
 }

@@ -9,7 +9,7 @@ import { counted, type Finding, finding } from './finding.ts'
 import { formsOf } from './forms.ts'
 import { lossCauses } from './loss-causes.ts'
 import { lossesOnTheWay } from './losses.ts'
-import { inNamespace, type ReceiptReader, ruleCheck, ruleLabel } from './receipt-reader.ts'
+import { inNamespace, quoted, type ReceiptReader, ruleCheck, ruleLabel } from './receipt-reader.ts'
 import { tracedCauses, tracedPackets } from './rule-paths.ts'
 
 export function refused(flow: JoinedFlow, reader: ReceiptReader | null): Finding[] {
@@ -221,7 +221,7 @@ function silentServer(
               what: `${who} is paused`,
               isConfirmed: true,
               receipt: 'its cgroup is frozen',
-              check: `docker inspect -f {{.State.Status}} ${who}`,
+              check: `docker inspect -f {{.State.Status}} ${quoted(who)}`,
             },
           ]
         : []),

@@ -11,7 +11,7 @@ export interface Form {
 
 /**
  * False where the rule certainly does not fit any form of the packet. What is not understood (sets, marks, states,
- * interfaces, negations) does not exclude it.
+ * interfaces) does not exclude it.
  */
 export function mayMatch(text: string, forms: readonly Form[]): boolean {
   const wanted = conditionsOf(text)
@@ -82,7 +82,7 @@ function conditionsOf(text: string): Condition[] {
   let known = conditions.get(text)
   if (known === undefined) {
     if (conditions.size >= MAX_KEPT) conditions.clear()
-    known = conditionsIn(plainOf(text))
+    known = [...negationsIn(text), ...conditionsIn(plainOf(text))]
     conditions.set(text, known)
   }
   return known
@@ -95,6 +95,48 @@ function plainOf(text: string): string {
     .replace(/--comment \S+/g, '')
     .replace(/! ?(--?[\w-]+) \S+/g, '')
     .replace(/\b(?:ip6?|tcp|udp|sctp|th|icmp|icmpv6|meta) \w+ != (?:\{[^}]*\}?|\S+)/g, '')
+}
+
+/** `! -s NET`, `! --dport N` and the like, and nft's `ip saddr != NET`: what the packet must not be. */
+const NEGATIONS: readonly [RegExp, (value: string) => Condition][] = [
+  [
+    /! -p (\S+)/,
+    (name) =>
+      ({ protocol }) =>
+        PROTOCOLS[name] !== protocol && name !== protocol,
+  ],
+  [
+    /(?:! -s|\bip6? saddr !=) ([\da-f.:/]+)(?![\da-f.:/-])/i,
+    (net) =>
+      ({ src }) =>
+        !isNetwork(net) || !isIn(src.ip, net),
+  ],
+  [
+    /(?:! -d|\bip6? daddr !=) ([\da-f.:/]+)(?![\da-f.:/-])/i,
+    (net) =>
+      ({ dst }) =>
+        !isNetwork(net) || !isIn(dst.ip, net),
+  ],
+  [
+    /(?:! --dports?|\bdport !=) ([\d:,-]+)/,
+    (ports) =>
+      ({ dst }) =>
+        !hasPort(ports, dst.port),
+  ],
+  [
+    /(?:! --sports?|\bsport !=) ([\d:,-]+)/,
+    (ports) =>
+      ({ src }) =>
+        !hasPort(ports, src.port),
+  ],
+]
+
+function negationsIn(text: string): Condition[] {
+  const plain = text.replace(/"(?:[^"\\]|\\[\s\S])*"?/g, '""').replace(/--comment \S+/g, '')
+  return NEGATIONS.flatMap(([pattern, condition]) => {
+    const value = pattern.exec(plain)?.[1]
+    return value === undefined ? [] : [condition(value)]
+  })
 }
 
 function conditionsIn(plain: string): Condition[] {

@@ -85,7 +85,11 @@ function conclusion(
   return [...(step !== null && step.step !== 0 ? ['routed'] : []), ...kinds].join(', ')
 }
 
-function factsOf({ forward, reverse }: LinkReport['evidence'], packets: number, step: Step | null): string[] {
+function factsOf(
+  { forward, reverse, translations }: LinkReport['evidence'],
+  packets: number,
+  step: Step | null,
+): string[] {
   const both = [forward, reverse]
   const sum = (of: (side: LinkDirection) => number) => both.reduce((total, side) => total + of(side), 0)
   const seen: [string, number][] = (['kept', 'replaced', 'partly'] as const)
@@ -103,7 +107,9 @@ function factsOf({ forward, reverse }: LinkReport['evidence'], packets: number, 
   if (both.every(({ macs }) => macs.kept + macs.replaced + macs.partly === 0)) facts.push('MACs not captured')
   both.forEach((side, turned) => {
     const arrow = turned ? '←' : '→'
-    const isMirror = turned === 1 && isUndone(forward, reverse)
+    // Where flows of both kinds pass, their counts are mixed: each direction is told.
+    const hasBothKinds = translations.snat > 0 && translations.dnat > 0
+    const isMirror = turned === 1 && !hasBothKinds && isUndone(forward, reverse)
     for (const end of ['source', 'destination'] as const)
       if (side.rewritten[end] > 0 && !isMirror)
         facts.push(

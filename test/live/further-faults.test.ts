@@ -115,7 +115,7 @@ const FAULTS: Fault[] = [
     name: 'the same: the host says so by ICMP',
     container: 'web',
     introduce:
-      'iptables -t nat -I PREROUTING -p tcp --dport 8085 -j DNAT --to-destination 172.17.0.78:80; iptables -I DOCKER-USER -d 172.17.0.78 -j ACCEPT',
+      'ip neigh flush dev docker0; iptables -t nat -I PREROUTING -p tcp --dport 8085 -j DNAT --to-destination 172.17.0.78:80; iptables -I DOCKER-USER -d 172.17.0.78 -j ACCEPT',
     heal: 'iptables -t nat -D PREROUTING -p tcp --dport 8085 -j DNAT --to-destination 172.17.0.78:80; iptables -D DOCKER-USER -d 172.17.0.78 -j ACCEPT',
     traffic: askIn(8085),
     code: 'connection-refused',
