@@ -384,7 +384,8 @@ describe('programs that fail', () => {
     ['Ctrl-C', `${out(header)} process.kill(process.pid, 'SIGINT'); setInterval(() => {}, 99)`, null],
     [
       'text instead of a capture',
-      `process.stdout.write('Permission denied\\u001b[2J'); ${err('bye')}`,
+      // It is ended as soon as its output is seen to be no capture: what it has to say comes before that.
+      `${err('bye')} setTimeout(() => process.stdout.write('Permission denied\\u001b[2J'), 100)`,
       'x: writes no capture: its output begins with "Permission denied.[2J" (expected pcap or pcapng): bye',
     ],
     [
