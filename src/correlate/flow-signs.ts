@@ -76,6 +76,7 @@ function silenceOf({ flows }: Correlator, forward: DirectionIndex, endNs: number
     endNs - askedNs >= SILENCE_NS
   if (!isSilent) return undefined
   // A FIN right behind the request only ends the request.
-  const hasGivenUp = (asked & (Seen.Fin | Seen.Rst)) !== 0 && flows.lastNs[forward]! - askedNs >= SILENCE_NS
-  return { forNs: (hasGivenUp ? flows.lastNs[forward]! : endNs) - askedNs, hasGivenUp }
+  const hasGivenUp =
+    (asked & (Seen.Fin | Seen.Rst)) !== 0 && flows.lastNs[forward >> 1]! - askedNs >= SILENCE_NS
+  return { forNs: (hasGivenUp ? flows.lastNs[forward >> 1]! : endNs) - askedNs, hasGivenUp }
 }

@@ -381,7 +381,9 @@ export class Matcher {
     const last = this.#window.lastSighting[slot]!
     if (headers.ttl <= this.#window.ttl[last]!) return false
     const lastNs = this.#window.timeNs[last]!
-    return score < 2 || this.#flows.lastNs[theirs ^ 1]! > lastNs || timeNs - lastNs > COPY_NS
+    const answer = this.#window.slotOf(this.#flows.lastJourney[theirs ^ 1]!)
+    const isAnswered = answer >= 0 && this.#window.firstNs[answer]! > lastNs
+    return score < 2 || isAnswered || timeNs - lastNs > COPY_NS
   }
 
   /**
