@@ -39,7 +39,7 @@ export class Recording {
     for (const point of points) {
       const { netns, iface } = this.#interfaceOf(point)
       const options = ['-i', iface, '-n', '--immediate-mode', '--time-stamp-precision=nano', '-Z', 'root']
-      const args = ['tcpdump', ...options, '-w', this.file(point), 'ip or ip6']
+      const args = ['tcpdump', ...options, '-w', this.file(point), '(ip or ip6) and not igmp']
       this.#programs.set(point, new Running(spawnIn(netns, ...args)))
     }
     await Promise.all(points.map((point) => this.#programs.get(point)!.untilSaid(/listening on/)))
