@@ -2,9 +2,8 @@
 
 import { afterEach, expect, test, vi } from 'vitest'
 import { LiveRecords } from '../src/capture/live/live-records.ts'
-import type { LiveSource } from '../src/capture/live/source.ts'
-import { CaptureRecord } from '../src/capture/record.ts'
 import { analyzeLive } from '../src/live-analysis.ts'
+import { TestSource } from './test-source.ts'
 import { buildFrame, type Wrapping } from './trace/frame.ts'
 
 const SECONDS = 1_800_000_000
@@ -14,19 +13,11 @@ let clockMs = 0
 afterEach(() => vi.restoreAllMocks())
 
 /** A point that has seen all its frames already. */
-class SeenSource implements LiveSource {
-  readonly fd = -1
-  onReady = () => {}
-  readonly record = new CaptureRecord()
-  readonly linkType = 1
-  readonly snapLenBytes = 0
-  readonly isFilling = false
-  readonly isPressed = false
-  ended = false
-  problem: string | null = null
+class SeenSource extends TestSource {
   readonly #frames: { timeNs: number; bytes: Uint8Array }[]
 
   constructor(frames: { timeNs: number; bytes: Uint8Array }[]) {
+    super()
     this.#frames = [...frames]
   }
 
@@ -43,18 +34,6 @@ class SeenSource implements LiveSource {
     })
     return true
   }
-
-  horizonNs(nowNs: number): number {
-    return nowNs
-  }
-
-  drops(): number {
-    return 0
-  }
-
-  stop(): void {}
-
-  close(): void {}
 }
 
 /** A UDP packet of client number `client`; `isAnswer` for the other direction. */

@@ -7,11 +7,10 @@ import { onTestFinished, vi } from 'vitest'
 import { LiveRecords } from '../src/capture/live/live-records.ts'
 import { StreamedCapture } from '../src/capture/live/program-source.ts'
 import { RotatingFile } from '../src/capture/live/rotating-file.ts'
-import type { LiveSource } from '../src/capture/live/source.ts'
-import { CaptureRecord } from '../src/capture/record.ts'
 import { analyzeLive } from '../src/live-analysis.ts'
 import type { JourneyReport } from '../src/report/journey-lines.ts'
 import type { Report } from '../src/report/model.ts'
+import { TestSource } from './test-source.ts'
 import { run } from './tools.ts'
 import type { TraceBuilder } from './trace/builder.ts'
 
@@ -62,20 +61,12 @@ export function recordsOf(file: Uint8Array): { bytes: Uint8Array; timeMs: number
 let nowMs = 0
 
 /** What a ring of this host gives: frames as time passes. */
-class PlayedSource implements LiveSource {
-  readonly fd = -1
-  onReady = () => {}
-  readonly record = new CaptureRecord()
-  readonly linkType = 1
-  readonly snapLenBytes = 0
-  readonly isFilling = false
-  readonly isPressed = false
-  readonly ended = false
-  readonly problem = null
+class PlayedSource extends TestSource {
   readonly #frames: { bytes: Uint8Array; timeMs: number }[]
   #next = 0
 
   constructor(frames: { bytes: Uint8Array; timeMs: number }[]) {
+    super()
     this.#frames = frames
   }
 
@@ -94,18 +85,6 @@ class PlayedSource implements LiveSource {
     })
     return true
   }
-
-  horizonNs(now: number): number {
-    return now
-  }
-
-  drops(): number {
-    return 0
-  }
-
-  stop(): void {}
-
-  close(): void {}
 }
 
 /** Plays what `make` makes, with these clocks, through the live analysis. */

@@ -288,7 +288,7 @@ export class Matcher {
     if (headers.ttl < this.#window.ttl[sighting]!) return Match.SecondVisit
     // Senders number their packets: only the same packet has the same ID so soon. Without an ID it may be a twin, but
     // no sender repeats the same bytes (or the same ping) without waiting for an answer first.
-    if (headers.ipVersion === 4 && headers.ipId !== 0) return Match.Copy
+    if (isNumbered(headers)) return Match.Copy
     // The same goes for a point that sees all interfaces of a host (LINUX_SLL): it sees each packet once on each.
     const isUnique =
       seesAllInterfaces(headers) ||
@@ -332,7 +332,7 @@ export class Matcher {
     if (here >= 0) {
       // Past the same point again with another tuple (hairpin): a router in between took one from the TTL. Only where a
       // point sees all interfaces can it come by before that, too.
-      const hasId = headers.ipVersion === 4 && headers.ipId !== 0
+      const hasId = isNumbered(headers)
       const sameId = seesAllInterfaces(headers) && hasId && score >= 2
       if (headers.ttl < this.#window.ttl[here]! || sameId) return score
       return this.#isInOrOut(leg, this.#window.leg[here]!) && (hasId || score === 4) ? score : -1
@@ -344,10 +344,10 @@ export class Matcher {
     ) {
       const isSilent = timeNs - legs.lastNs.get(leg) > MAPPING_NS
       // The number that its sender gave it leaves no doubt, even where somebody has just taken the mapping away.
-      const isNumbered = headers.ipVersion === 4 && headers.ipId !== 0
       // Of an echo only one address is left where its identifier, which stands for both ports, is translated.
       const least = headers.icmpType >= 0 ? 1 : 2
-      this.#conflict ||= (isSilent || isNumbered) && headers.protocol !== Protocol.Tcp && score >= least
+      this.#conflict ||=
+        (isSilent || isNumbered(headers)) && headers.protocol !== Protocol.Tcp && score >= least
       return -1
     }
     // Hardly anything speaks for it then: to be told as ambiguous.
@@ -361,7 +361,7 @@ export class Matcher {
    * is equal only where one router translates both ends: it was at the same point just before, on a hairpin.
    */
   #mayBeAnother(headers: Headers, score: number, equal: number, isVisit: boolean, delayNs: number): boolean {
-    if (headers.protocol === Protocol.Tcp || (headers.ipVersion === 4 && headers.ipId !== 0)) return false
+    if (headers.protocol === Protocol.Tcp || isNumbered(headers)) return false
     if (headers.icmpType >= 0 && score === 1 && delayNs <= PROMPT_NS) return false
     return equal > 1 ? score < 2 : score === 0 && !isVisit
   }
@@ -377,7 +377,7 @@ export class Matcher {
     score: number,
     timeNs: number,
   ): boolean {
-    if (headers.protocol === Protocol.Tcp || (headers.ipVersion === 4 && headers.ipId !== 0)) return false
+    if (headers.protocol === Protocol.Tcp || isNumbered(headers)) return false
     const last = this.#window.lastSighting[slot]!
     if (headers.ttl <= this.#window.ttl[last]!) return false
     const lastNs = this.#window.timeNs[last]!
@@ -433,7 +433,7 @@ export class Matcher {
 
   /** Two networks carry the same bytes: what was seen outside of the tunnels may be the one's or the other's. */
   #doubtOutside(slot: JourneySlot, headers: Headers): void {
-    if (headers.protocol === Protocol.Tcp || (headers.ipVersion === 4 && headers.ipId !== 0)) return
+    if (headers.protocol === Protocol.Tcp || isNumbered(headers)) return
     const { firstSighting, nextSighting, leg, flags } = this.#window
     for (let s = firstSighting[slot]!; s >= 0; s = nextSighting[s]!)
       if (this.#legs.encapsulation(leg[s]!) === 0) flags[slot]! |= JourneyFlag.Ambiguous
@@ -449,6 +449,11 @@ export class Matcher {
     }
     return false
   }
+}
+
+/** Did its sender number the packet, so that only the same one has the same Identification soon (RFC 6864)? */
+export function isNumbered(headers: Headers): boolean {
+  return headers.ipVersion === 4 && headers.ipId !== 0
 }
 
 /** LINUX_SLL without interface indexes: one point for all interfaces of a host. */

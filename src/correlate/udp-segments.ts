@@ -10,7 +10,7 @@ import { BigDatagrams, type BigIndex, Compared } from './big-datagrams.ts'
 import type { DirectionIndex, FlowTable } from './flows.ts'
 import { Identity, Protocol } from './identity.ts'
 import type { LegIndex, LegTable } from './legs.ts'
-import { Match, type Matcher, type Tables } from './matcher.ts'
+import { isNumbered, Match, type Matcher, type Tables } from './matcher.ts'
 import { Fit, MAX_PIECE_BYTES, MAX_PIECES, PieceFits } from './piece-fits.ts'
 import { JourneyFlag, type JourneySlot, type JourneyWindow } from './window.ts'
 
@@ -222,7 +222,7 @@ export class UdpSegments {
   /** Is one a beginning of the other, as far as can be told? */
   #mayCarry(slot: JourneySlot, headers: Headers): boolean {
     const length = this.#window.payloadLenBytes[slot]!
-    const hasId = headers.ipVersion === 4 && headers.ipId !== 0
+    const hasId = isNumbered(headers)
     if (length <= headers.payloadLenBytes) return length > 0 && this.#isPart(slot, headers, 0)
     const big = this.#big.of(this.#window.serial[slot]!)
     if (!this.#big.isKept(big)) return hasId

@@ -9,7 +9,7 @@ import type {
   RuleReceipt,
   TraceReceipt,
 } from '../receipts/model.ts'
-import { type Form, isIn, mayMatch } from './rule-match.ts'
+import { type Form, mayMatch } from './rule-match.ts'
 
 /** A rule, where it is, and how many packets it counted during the capture. */
 export interface CountedRule {
@@ -93,11 +93,6 @@ export class ReceiptReader {
     return namespace.settings.find((setting) => setting.name === name)?.value ?? null
   }
 
-  /** How many packets the kernel dropped for one of these reasons, and the function where it did. */
-  drops(reasons: RegExp): { reason: string; location: string; packets: number }[] {
-    return this.receipts.drops.filter(({ reason }) => reasons.test(reason))
-  }
-
   /** Sockets that listen on a port in a namespace. */
   listeners(namespace: NamespaceReceipts, protocol: string, port: number): Listener[] {
     return namespace.listeners.filter((it) => it.protocol === protocol && it.port === port)
@@ -124,11 +119,6 @@ export class ReceiptReader {
   /** Is this one of the namespace's own addresses? */
   isOwn(namespace: NamespaceReceipts, ip: string): boolean {
     return namespace.interfaces.some(({ addresses }) => addresses.some((own) => own.split('/')[0] === ip))
-  }
-
-  /** Is the packet for another network than the interfaces' own? */
-  isOnLink(namespace: NamespaceReceipts, ip: string): boolean {
-    return namespace.interfaces.some(({ addresses }) => addresses.some((own) => isIn(ip, own)))
   }
 
   /** Was this read? What was not read says nothing by being absent. */

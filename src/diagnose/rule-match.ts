@@ -88,11 +88,14 @@ function conditionsOf(text: string): Condition[] {
   return known
 }
 
-/** Without comments and other strings, which may look like anything, and without negations and the words behind them. */
+/** Without comments and other strings, which may look like anything. */
+function withoutStrings(text: string): string {
+  return text.replace(/"(?:[^"\\]|\\[\s\S])*"?/g, '""').replace(/--comment \S+/g, '')
+}
+
+/** And without negations and the words behind them. */
 function plainOf(text: string): string {
-  return text
-    .replace(/"(?:[^"\\]|\\[\s\S])*"?/g, '""')
-    .replace(/--comment \S+/g, '')
+  return withoutStrings(text)
     .replace(/! ?(--?[\w-]+) \S+/g, '')
     .replace(/\b(?:ip6?|tcp|udp|sctp|th|icmp|icmpv6|meta) \w+ != (?:\{[^}]*\}?|\S+)/g, '')
 }
@@ -132,7 +135,7 @@ const NEGATIONS: readonly [RegExp, (value: string) => Condition][] = [
 ]
 
 function negationsIn(text: string): Condition[] {
-  const plain = text.replace(/"(?:[^"\\]|\\[\s\S])*"?/g, '""').replace(/--comment \S+/g, '')
+  const plain = withoutStrings(text)
   return NEGATIONS.flatMap(([pattern, condition]) => {
     const value = pattern.exec(plain)?.[1]
     return value === undefined ? [] : [condition(value)]

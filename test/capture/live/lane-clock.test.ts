@@ -5,8 +5,7 @@ import { describe, expect, test } from 'vitest'
 import type { ClockError } from '../../../src/capture/clock.ts'
 import { HeldSource } from '../../../src/capture/live/backlog.ts'
 import { LaneClock } from '../../../src/capture/live/lane-clock.ts'
-import type { LaneSource } from '../../../src/capture/live/source.ts'
-import { CaptureRecord } from '../../../src/capture/record.ts'
+import { TestSource } from '../../test-source.ts'
 
 const error = (offsetNs: number, skew = 0, atNs = 0): ClockError => ({
   ...{ offsetNs, skew, atNs, uncertaintyNs: 1000 },
@@ -66,16 +65,7 @@ describe('corrections', () => {
 })
 
 describe('a source that is held', () => {
-  class Numbers implements LaneSource {
-    readonly fd = -1
-    onReady = () => {}
-    readonly record = new CaptureRecord()
-    readonly linkType = 1
-    readonly snapLenBytes = 0
-    readonly isFilling = false
-    readonly isPressed = false
-    ended = false
-    readonly problem = null
+  class Numbers extends TestSource {
     left = 0
     #count = 0
 
@@ -88,18 +78,6 @@ describe('a source that is held', () => {
       this.record.bytes = new Uint8Array([0, this.#count, this.#count, this.#count])
       return true
     }
-
-    horizonNs(nowNs: number): number {
-      return nowNs
-    }
-
-    drops(): null {
-      return null
-    }
-
-    stop(): void {}
-
-    close(): void {}
   }
 
   const taken = (held: HeldSource) => {
