@@ -8,6 +8,7 @@ import { explainCommand } from './commands/explain.ts'
 import { labCommand } from './commands/lab.ts'
 import { complain } from './commands/output.ts'
 import { pointsCommand } from './commands/points.ts'
+import { reportCommand } from './commands/report.ts'
 import { HoptraceError } from './errors.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -23,6 +24,7 @@ const program = new Command('hoptrace')
   .addHelpText('after', '\nExample:\n  hoptrace analyze captures/outbound-masquerade')
 program.addCommand(analyzeCommand())
 program.addCommand(explainCommand())
+program.addCommand(reportCommand(version))
 program.addCommand(pointsCommand())
 program.addCommand(captureCommand())
 program.addCommand(labCommand())

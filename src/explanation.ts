@@ -6,6 +6,7 @@ import type { UdpTunnel } from './decode/udp-tunnels.ts'
 import { HoptraceError } from './errors.ts'
 import type { Receipts } from './receipts/model.ts'
 import { explain, type SeenPacket } from './report/explain/explain.ts'
+import { type Frame, frameOf } from './report/explain/layers.ts'
 import type { Progress } from './report/explain/mapping.ts'
 import type { Explanation } from './report/explain/model.ts'
 import { type FlowFilter, selectFlows } from './report/filter.ts'
@@ -42,7 +43,7 @@ export async function explainCaptures(
     const { report, failures } = analysis
     const flow = chosenFlow(report, options)
     const chosen = choosePackets(analysis.journeys(), flow, options.packet)
-    const wanted = new WantedFrames(report)
+    const wanted = new WantedFrames(report, ({ linkType }, headers) => frameOf(headers, linkType))
     for (const { journey } of chosen.packets) wanted.addSightings(journey.sightings)
     const error = errorAnswer(chosen.packets.at(-1)!.journey, flow)
     if (error) wanted.addSightings(error.sightings)
@@ -186,7 +187,11 @@ function errorAnswer(
  * Of the errors at each point the one that quotes the packet, with the addresses that its frame has; null where none of those
  * that are known does.
  */
-function answering(error: JourneyReport, request: SeenPacket, wanted: WantedFrames): SeenPacket | null {
+function answering(
+  error: JourneyReport,
+  request: SeenPacket,
+  wanted: WantedFrames<Frame>,
+): SeenPacket | null {
   const ids = new Set(request.frames.flat().map(({ ipId }) => ipId))
   const { frames } = wanted.framesOf(error)
   const found = frames.flatMap((some, i) => {

@@ -2,12 +2,11 @@
 
 import { type CaptureInput, resolveInputs } from './capture/inputs.ts'
 import { openCapture } from './capture/open-capture.ts'
-import { Epoch } from './capture/record.ts'
+import { type CaptureRecord, Epoch } from './capture/record.ts'
 import { withSeries } from './capture/series.ts'
 import { decodeFrame } from './decode/frame.ts'
 import { Headers } from './decode/headers.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
-import { type Frame, frameOf } from './report/explain/layers.ts'
 import type { JourneyReport, SightingReport } from './report/journey-lines.ts'
 import type { Report } from './report/model.ts'
 
@@ -17,20 +16,24 @@ const MAX_FRAMES = 8
 const MAX_SIGHTINGS = 64
 
 /** The records that are wanted, by file and number; each is there once it was read. */
-export class WantedFrames {
+export class WantedFrames<T> {
   readonly #sourceOf: Map<string, string>
-  readonly #frames = new Map<string, Map<number, Frame | null>>()
+  readonly #frames = new Map<string, Map<number, T | null>>()
   /** Interface of a point: what the file says about it. */
   readonly #pointsOf = new Map<string, Map<number, string>>()
 
-  constructor(report: Report) {
+  readonly #keep: (record: CaptureRecord, headers: Headers) => T
+
+  /** `keep` copies out of a record and its headers what is wanted of them: both are filled anew for the next one. */
+  constructor(report: Pick<Report, 'points'>, keep: (record: CaptureRecord, headers: Headers) => T) {
+    this.#keep = keep
     this.#sourceOf = new Map(report.points.map(({ name, source }) => [name, source]))
   }
 
   addSightings(sightings: readonly SightingReport[]): void {
     for (const { point, frames } of sightings.slice(0, MAX_SIGHTINGS)) {
       const source = this.#sourceOf.get(point) ?? ''
-      const wanted = this.#frames.get(source) ?? new Map<number, Frame | null>()
+      const wanted = this.#frames.get(source) ?? new Map<number, T | null>()
       this.#frames.set(source, wanted)
       const points = this.#pointsOf.get(source) ?? new Map<number, string>()
       this.#pointsOf.set(source, points)
@@ -41,7 +44,7 @@ export class WantedFrames {
     }
   }
 
-  framesOf({ sightings }: JourneyReport): { frames: Frame[][] } {
+  framesOf({ sightings }: Pick<JourneyReport, 'sightings'>): { frames: T[][] } {
     return {
       frames: sightings
         .slice(0, MAX_SIGHTINGS)
@@ -84,10 +87,11 @@ export class WantedFrames {
           await reader.fill()
           continue
         }
-        const { frame, bytes, start, end, linkType, originalLenBytes, interfaceIndex } = reader.record
+        const { record } = reader
+        const { frame, bytes, start, end, linkType, originalLenBytes, interfaceIndex } = record
         if (wanted.get(frame) !== null) continue
         decodeFrame(bytes, start, end, linkType, originalLenBytes, headers)
-        wanted.set(frame, frameOf(headers, linkType))
+        wanted.set(frame, this.#keep(record, headers))
         const description = reader.interfaces[interfaceIndex]?.description
         if (description) descriptions.set(this.#pointsOf.get(source)!.get(frame)!, description)
         left--

@@ -5,13 +5,25 @@ import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
 const ROOT = join(import.meta.dirname, '..')
+const WEB = 'report/web/'
 
 export default function build(): void {
-  if (isBuilt()) return
+  const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+    statSync(join(ROOT, 'src', name)).isFile(),
+  )
+  const hasProgram = () => sources.every((name) => name.startsWith(WEB) || isMade(name, jsOf(name)))
+  // The page is one file, made of all that it imports from other folders as well.
+  const hasPage = () => sources.every((name) => isMade(name, 'web/page.js'))
+  if (!hasProgram()) make(['typescript/bin/tsc', '-p', 'tsconfig.build.json'], hasProgram)
+  if (!hasPage()) make(['vite/bin/vite.js', 'build', '--config', 'src/report/web/vite.config.ts'], hasPage)
+}
+
+function make(command: readonly string[], isBuilt: () => boolean): void {
+  const [program, ...args] = command
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', join(ROOT, 'tsconfig.build.json')],
-    { encoding: 'utf8' },
+    [join(ROOT, 'node_modules', program!), ...args],
+    { cwd: ROOT, encoding: 'utf8', env: { ...process.env, NODE_ENV: 'production' } },
   )
   if (status === 0) return
   const message = `the build says:\n${stdout}${stderr}`
@@ -20,13 +32,12 @@ export default function build(): void {
   console.warn(message)
 }
 
-/** Whether each source has its JavaScript, and a newer one. */
-function isBuilt(): boolean {
-  const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
-  return sources
-    .filter((name) => name.endsWith('.ts'))
-    .every((name) => {
-      const made = statSync(join(ROOT, 'dist', name.replace(/\.ts$/, '.js')), { throwIfNoEntry: false })
-      return made !== undefined && made.mtimeMs >= statSync(join(ROOT, 'src', name)).mtimeMs
-    })
+function jsOf(name: string): string {
+  return name.replace(/\.ts$/, '.js')
+}
+
+/** Whether what is made of a source is there, and not older. */
+function isMade(source: string, made: string): boolean {
+  const { mtimeMs } = statSync(join(ROOT, 'src', source))
+  return (statSync(join(ROOT, 'dist', made), { throwIfNoEntry: false })?.mtimeMs ?? -1) >= mtimeMs
 }

@@ -18,7 +18,7 @@ const ORDER = [
 
 function sources(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
+    .filter((name) => /\.tsx?$/.test(name))
     .map((name) => join(folder, name))
 }
 
@@ -51,5 +51,19 @@ test('the lab stands beside the way: it knows how to enter namespaces, and only 
     }
   }
   expect(sources(join(SRC, 'lab')).length).toBeGreaterThan(5)
+  expect(wrong).toEqual([])
+})
+
+test('the page stands by itself: only the build knows of it', () => {
+  const wrong: string[] = []
+  for (const file of sources(SRC)) {
+    const name = relative(SRC, file)
+    for (const [, target] of readFileSync(file, 'utf8').matchAll(/from '(\.[^']+)'/g)) {
+      const to = relative(SRC, join(file, '..', target!))
+      if (to.startsWith('report/web/') && !name.startsWith('report/web/'))
+        wrong.push(`${name} imports ${target}`)
+    }
+  }
+  expect(sources(join(SRC, 'report/web')).length).toBeGreaterThan(5)
   expect(wrong).toEqual([])
 })

@@ -60,11 +60,16 @@ export interface Frame {
   payloadLenBytes: number
 }
 
-/** Copies what is shown out of `headers`, whose bytes may go afterwards. Never throws. */
-export function frameOf(headers: Headers, linkType: number): Frame {
-  const envelopes = [envelopeOf(headers, linkType)]
+/**
+ * Copies what is shown out of `headers`, whose bytes may go afterwards. Never throws. `checksum` is what came of the innermost
+ * transport checksum when the whole frame was there.
+ */
+export function frameOf(headers: Headers, linkType: number, checksum: Checksum = Checksum.Unchecked): Frame {
+  const envelopes: Envelope[] = []
   let innermost = headers
-  for (; innermost.hasInner; innermost = innermost.inner) envelopes.push(envelopeOf(innermost.inner, null))
+  for (; innermost.hasInner; innermost = innermost.inner)
+    envelopes.push(envelopeOf(innermost, innermost === headers ? linkType : null, Checksum.Unchecked))
+  envelopes.push(envelopeOf(innermost, innermost === headers ? linkType : null, checksum))
   if (headers.stopLayer !== 'none')
     envelopes.at(-1)!.layers.push({
       kind: 'rest',
@@ -92,8 +97,9 @@ export function frameOf(headers: Headers, linkType: number): Frame {
   }
 }
 
-function envelopeOf(h: Headers, linkType: number | null): Envelope {
+function envelopeOf(h: Headers, linkType: number | null, checksum: Checksum): Envelope {
   verifyChecksums(h)
+  if (h.transportChecksum === Checksum.Unchecked) h.transportChecksum = checksum
   const layers = [...linkLayers(h, linkType), ...(h.ipVersion === 0 ? [] : ipLayers(h, false))]
   if (h.tunnel !== 'none') layers.push(tunnelLayer(h))
   const hasIp = h.ipVersion !== 0

@@ -1,0 +1,5 @@
+/** Charts. */
+
+export function Charts() {
+  return <p>Charts</p>
+}

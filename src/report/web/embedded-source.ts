@@ -1,0 +1,70 @@
+/** The data that the page itself holds, unpacked when they are needed. */
+
+import { type ReadonlySignal, signal } from '@preact/signals'
+import type { Report } from '../model.ts'
+import { type PageAbout, PageElement, type PagePacket } from '../page-data.ts'
+import type { FlowPackets, PageSource } from './source.ts'
+
+/** Pieces that are kept unpacked: whoever walks through flows comes back to the last ones. */
+const BLOCKS_KEPT = 8
+
+export class EmbeddedSource implements PageSource {
+  readonly isLive = false
+  readonly about: PageAbout
+  readonly report: ReadonlySignal<Report>
+  readonly #document: Document
+  readonly #blocks = new Map<number, Promise<PagePacket[]>>()
+  readonly #flows = new Map<number, ReadonlySignal<FlowPackets | null>>()
+
+  static async open(document: Document): Promise<EmbeddedSource> {
+    const [about, report] = await Promise.all([
+      unpacked<PageAbout>(document, PageElement.about),
+      unpacked<Report>(document, PageElement.report),
+    ])
+    return new EmbeddedSource(document, about, report)
+  }
+
+  private constructor(document: Document, about: PageAbout, report: Report) {
+    this.#document = document
+    this.about = about
+    this.report = signal(report)
+  }
+
+  packetsOf(flow: number): ReadonlySignal<FlowPackets | null> {
+    const known = this.#flows.get(flow)
+    if (known) return known
+    const made = signal<FlowPackets | null>(null)
+    this.#flows.set(flow, made)
+    const blocks = this.about.blocks.flatMap(({ flows: [first, last] }, i) =>
+      first <= flow && flow <= last ? [this.#block(i)] : [],
+    )
+    Promise.all(blocks).then(
+      (found) => {
+        const packets = found.flatMap((some) => some.filter((packet) => packet.flow === flow))
+        made.value = { packets, isComplete: true }
+      },
+      () => {
+        made.value = { packets: [], isComplete: false }
+      },
+    )
+    return made
+  }
+
+  #block(index: number): Promise<PagePacket[]> {
+    const known = this.#blocks.get(index)
+    if (known) return known
+    if (this.#blocks.size >= BLOCKS_KEPT) this.#blocks.delete(this.#blocks.keys().next().value!)
+    const made = unpacked<PagePacket[]>(this.#document, PageElement.block(index))
+    this.#blocks.set(index, made)
+    return made
+  }
+}
+
+/** Base64 of gzip of JSON. */
+async function unpacked<T>(document: Document, id: string): Promise<T> {
+  const text = document.getElementById(id)?.textContent
+  if (!text) throw new Error(`it has no ${id}: was the file cut off?`)
+  const packed = Uint8Array.from(atob(text), (char) => char.charCodeAt(0))
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('gzip'))
+  return await new Response(stream).json()
+}

@@ -1,0 +1,5 @@
+/** Findings. */
+
+export function FindingList() {
+  return <p>Findings</p>
+}

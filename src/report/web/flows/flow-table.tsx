@@ -1,0 +1,5 @@
+/** Flows. */
+
+export function FlowTable() {
+  return <p>Flows</p>
+}

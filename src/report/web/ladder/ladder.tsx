@@ -1,0 +1,5 @@
+/** Ladder. */
+
+export function Ladder() {
+  return <p>Ladder</p>
+}

@@ -1,0 +1,5 @@
+/** Headers. */
+
+export function PacketView() {
+  return <p>Headers</p>
+}

@@ -1,0 +1,5 @@
+/** Path. */
+
+export function PathView() {
+  return <p>Path</p>
+}

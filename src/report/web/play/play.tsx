@@ -1,0 +1,5 @@
+/** Play. */
+
+export function Play() {
+  return <p>Play</p>
+}

@@ -1,0 +1,24 @@
+/** Where the page has its data from: the file itself, or a running capture. */
+
+import type { ReadonlySignal } from '@preact/signals'
+import type { Report } from '../model.ts'
+import type { PageAbout, PagePacket } from '../page-data.ts'
+
+/** Packets of one flow, in the order of their numbers. */
+export interface FlowPackets {
+  /** Those that the page has; more may follow. */
+  readonly packets: readonly PagePacket[]
+  readonly isComplete: boolean
+}
+
+export interface PageSource {
+  readonly about: PageAbout
+  readonly report: ReadonlySignal<Report>
+  /** It grows while the page is open. */
+  readonly isLive: boolean
+  /**
+   * The packets of a flow. The signal has null until they are there; where they can't be read, reading it throws. The same
+   * signal is returned each time.
+   */
+  packetsOf(flow: number): ReadonlySignal<FlowPackets | null>
+}

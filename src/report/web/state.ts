@@ -1,0 +1,80 @@
+/** What the page shows at the moment: everything that a link to it keeps stands in the address behind `#`. */
+
+import { computed, effect, signal } from '@preact/signals'
+import type { FlowReport, Report } from '../model.ts'
+import type { PageSource } from './source.ts'
+
+/** What is shown of a flow. */
+export const VIEWS = ['ladder', 'packet', 'play', 'charts'] as const
+export type View = (typeof VIEWS)[number]
+
+export interface Selection {
+  flow: number | null
+  /** Its number in the flow, as `explain --packet` takes it. */
+  packet: number | null
+  view: View
+}
+
+export const source = signal<PageSource | null>(null)
+export const startError = signal<string | null>(null)
+export const report = computed<Report | null>(() => source.value?.report.value ?? null)
+export const selection = signal<Selection>({ flow: null, packet: null, view: 'ladder' })
+/** What the flows table is filtered by. */
+export const flowFilter = signal('')
+
+export const flowsById = computed(() => new Map(report.value?.flows.map((flow) => [flow.id, flow])))
+export const selectedFlow = computed<FlowReport | null>(
+  () => flowsById.value.get(selection.value.flow ?? -1) ?? null,
+)
+/** Packets of the selected flow, as far as they are there; null while they are read. */
+export const selectedPackets = computed(() => {
+  const { flow } = selection.value
+  return flow === null ? null : (source.value?.packetsOf(flow).value ?? null)
+})
+export const selectedPacket = computed(
+  () => selectedPackets.value?.packets.find(({ number }) => number === selection.value.packet) ?? null,
+)
+
+/** Changes what is shown. Another flow begins without a packet. */
+export function select(change: Partial<Selection>): void {
+  const now = selection.value
+  const isOther = change.flow !== undefined && change.flow !== now.flow
+  selection.value = { ...now, ...(isOther ? { packet: null } : {}), ...change }
+}
+
+export function parseHash(hash: string): Selection {
+  const words = new URLSearchParams(hash.replace(/^#/, ''))
+  const numberOf = (name: string) => {
+    const value = words.get(name)
+    return value !== null && /^\d{1,9}$/.test(value) ? Number(value) : null
+  }
+  const view = VIEWS.find((name) => name === words.get('view'))
+  const packet = numberOf('packet')
+  return { flow: numberOf('flow'), packet, view: view ?? (packet === null ? 'ladder' : 'packet') }
+}
+
+export function renderHash({ flow, packet, view }: Selection): string {
+  const words = [
+    ...(flow === null ? [] : [`flow=${flow}`]),
+    ...(packet === null ? [] : [`packet=${packet}`]),
+    ...(flow === null ? [] : [`view=${view}`]),
+  ]
+  return words.length === 0 ? '' : `#${words.join('&')}`
+}
+
+/** Goes where the address says, now and whenever it changes, and keeps it true. The flow with most to tell comes first. */
+export function followHash(): void {
+  const read = () => {
+    const wanted = parseHash(location.hash)
+    const flows = flowsById.peek()
+    const first = flows.keys().next().value ?? null
+    selection.value =
+      wanted.flow !== null && flows.has(wanted.flow) ? wanted : { ...wanted, flow: first, packet: null }
+  }
+  read()
+  addEventListener('hashchange', read)
+  effect(() => {
+    const hash = renderHash(selection.value)
+    if (hash !== location.hash) history.replaceState(null, '', hash || location.pathname + location.search)
+  })
+}

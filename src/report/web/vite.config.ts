@@ -1,0 +1,26 @@
+/** Builds the page: one script and one style, which `page.ts` puts into one HTML file. */
+
+import { defineConfig } from 'vite'
+
+export default defineConfig({
+  root: import.meta.dirname,
+  build: {
+    outDir: '../../../dist/web',
+    emptyOutDir: true,
+    target: ['chrome123', 'firefox128', 'safari17.5'],
+    modulePreload: false,
+    cssCodeSplit: false,
+    chunkSizeWarningLimit: 400,
+    reportCompressedSize: false,
+    rollupOptions: {
+      input: 'src/report/web/main.tsx',
+      output: { entryFileNames: 'page.js', assetFileNames: 'page.[ext]', codeSplitting: false },
+      // What needs Node can't run in a page.
+      onLog(level, log, handler) {
+        if (log.message.includes('externalized for browser')) throw new Error(log.message)
+        handler(level, log)
+      },
+    },
+  },
+  logLevel: 'warn',
+})
