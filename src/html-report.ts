@@ -5,12 +5,12 @@ import { type CaptureInput, resolveInputs } from './capture/inputs.ts'
 import { KeptPipes } from './capture/kept-pipes.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
 import { pageAssets } from './page-assets.ts'
-import { choosePageFlows } from './page-flows.ts'
+import { PageFlows } from './page-flows.ts'
 import { PAYLOAD_BYTES } from './page-frames.ts'
 import { PagePackets } from './page-packets.ts'
 import { harmless, harmlessCopy } from './report/harmless.ts'
 import type { JourneyReport } from './report/journey-lines.ts'
-import type { FlowList, StreamedReport } from './report/model.ts'
+import type { StreamedReport } from './report/model.ts'
 import { pageElement, pageHead, pageTail } from './report/page.ts'
 import { type PageAbout, PageElement } from './report/page-data.ts'
 import { VERSION } from './version.ts'
@@ -75,7 +75,7 @@ export interface PageCounts {
 /** The page of a report: first it is given all packets, then it is made. */
 export class ReportPage {
   readonly #report: StreamedReport
-  readonly #flows: FlowList
+  readonly #flows: PageFlows
   readonly #packets: PagePackets
   readonly #title: string
   readonly #tunnelPorts: ReadonlyMap<number, UdpTunnel> | undefined
@@ -85,7 +85,7 @@ export class ReportPage {
     { title = '', maxPackets, payloadBytes, tunnelPorts, failures = [] }: ReportPageOptions,
   ) {
     this.#report = { ...report, warnings: [...failures, ...report.warnings] }
-    this.#flows = choosePageFlows(report, MAX_FLOWS)
+    this.#flows = new PageFlows(report, MAX_FLOWS)
     this.#packets = new PagePackets(report, this.#flows, {
       maxPackets: maxPackets ?? PAGE_PACKETS,
       payloadBytes: payloadBytes ?? PAYLOAD_BYTES,
@@ -147,7 +147,7 @@ export class ReportPage {
 }
 
 /** The report as JSON with these flows, one at a time; all text in it is harmless. */
-function* reportJson(report: StreamedReport, flows: FlowList): Generator<string> {
+function* reportJson(report: StreamedReport, flows: PageFlows): Generator<string> {
   const { flows: _, ...others } = report
   yield `${JSON.stringify(harmlessCopy(others)).slice(0, -1)},"flows":[`
   let before = ''

@@ -3,11 +3,11 @@
 import type { CaptureInput } from './capture/inputs.ts'
 import { grown, SparseCounts } from './correlate/columns.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
-import { oddPackets, packetsOf } from './page-flows.ts'
+import type { PageFlows } from './page-flows.ts'
 import { PageFrames } from './page-frames.ts'
 import { harmlessCopy } from './report/harmless.ts'
 import type { JourneyReport } from './report/journey-lines.ts'
-import type { FindingReport, FlowList, Report } from './report/model.ts'
+import type { FindingReport, Report } from './report/model.ts'
 import type { PagePacket } from './report/page-data.ts'
 import { Slab, type SlabPlace } from './slab.ts'
 import { WantedFrames } from './wanted-frames.ts'
@@ -34,7 +34,7 @@ export class PagePackets {
   #count = 0
   readonly #seen = new SparseCounts()
   readonly #odd = new SparseCounts()
-  readonly #isAmong = new SparseCounts()
+  readonly #pageFlows: PageFlows
   readonly #each: number
   readonly #eachOdd: number
   readonly #evidence: Evidence
@@ -48,19 +48,12 @@ export class PagePackets {
 
   constructor(
     report: Pick<Report, 'points' | 'findings'>,
-    flows: FlowList,
+    flows: PageFlows,
     { maxPackets, payloadBytes, tunnelPorts }: PagePacketsOptions,
   ) {
-    const counts = new Float64Array(flows.length)
-    const oddCounts = new Float64Array(flows.length)
-    let i = 0
-    for (const flow of flows) {
-      this.#isAmong.set(flow.id, 1)
-      counts[i] = packetsOf(flow)
-      oddCounts[i++] = oddPackets(flow)
-    }
-    this.#each = shareOfEach(counts, maxPackets)
-    this.#eachOdd = shareOfEach(oddCounts, maxPackets / 2)
+    this.#pageFlows = flows
+    this.#each = shareOfEach(flows.packets, maxPackets)
+    this.#eachOdd = shareOfEach(flows.oddPackets, maxPackets / 2)
     this.#evidenceLeft = maxPackets / 2
     this.#evidence = new Evidence(report.findings)
     this.#frames = new PageFrames(payloadBytes)
@@ -80,7 +73,7 @@ export class PagePackets {
   /** Keeps the packet, or not. All packets have to be told in their order, as each one's number is counted here. */
   take(journey: JourneyReport): void {
     const { flow, sightings } = journey
-    if (this.#isAmong.get(flow) === 0) return
+    if (!this.#pageFlows.has(flow)) return
     this.total++
     const number = this.#seen.get(flow) + 1
     this.#seen.set(flow, number)
