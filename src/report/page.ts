@@ -78,10 +78,10 @@ function safeScript(script: string): string {
 
 /** Base64 of gzip, the same wherever it is made: the header has no time, and no operating system. */
 async function packed(json: Iterable<string>): Promise<string> {
-  const gzip = createGzip()
   const chunks: Buffer[] = []
-  gzip.on('data', (chunk) => chunks.push(chunk))
-  await pipeline(Readable.from(json), gzip)
+  await pipeline(Readable.from(json), createGzip(), async (gzip) => {
+    for await (const chunk of gzip) chunks.push(chunk)
+  })
   const bytes = Buffer.concat(chunks)
   bytes[GZIP_SYSTEM_AT] = GZIP_SYSTEM_UNKNOWN
   return bytes.toString('base64')
