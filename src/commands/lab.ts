@@ -56,7 +56,10 @@ export function labCommand(): Command {
     lab.addCommand(command)
     return command
   }
-  named('up').description('builds the lab, or heals one that is there').action(up)
+  named('up')
+    .description('builds the lab, or heals one that is there')
+    .option('--docker', 'around a Docker engine of its own, made of the dockerd that is installed here')
+    .action(up)
   named('down').description('removes all of it, after a crash as well').action(down)
   named('status').description('shows what there is of it').action(status)
   lab.addCommand(new Command('list').usage('').description('lists scenarios and faults').action(list))
@@ -101,9 +104,9 @@ function ready({ name }: NameFlag): LabNames {
   return names
 }
 
-async function up(flags: NameFlag): Promise<void> {
+async function up(flags: NameFlag & { docker?: boolean }): Promise<void> {
   const names = ready(flags)
-  for (const remark of await bringUp(names)) complain(remark)
+  for (const remark of await bringUp(names, flags.docker)) complain(remark)
   await print([
     `The lab is up: ${shownStations().length} stations. hoptrace lab list shows what to do with it.`,
     `sudo hoptrace lab down${names.option} removes it.`,
