@@ -6,13 +6,12 @@ import { HoptraceError } from '../errors.ts'
 import { engineSocket, type LabNames } from './stations.ts'
 
 const TIMEOUT_MS = 60_000
-const PING_TIMEOUT_MS = 2000
+const VERSION_TIMEOUT_MS = 2000
 const MAX_SAID_CHARACTERS = 300
 
 /** The fields of an answer that the lab reads; an engine is known to fill them. */
 export interface Answer {
   readonly Id?: string
-  readonly ServerVersion?: string
   readonly State?: { readonly Running: boolean; readonly Paused: boolean; readonly Pid: number }
   readonly NetworkSettings?: { readonly Networks: Readonly<Record<string, { readonly IPAddress: string }>> }
 }
@@ -36,12 +35,14 @@ export async function ask(
   return Buffer.isBuffer(body) || text === '' ? {} : (JSON.parse(text) as Answer)
 }
 
-/** Whether the engine answers. */
-export async function answers(names: LabNames): Promise<boolean> {
-  return await send(names, 'GET', '/_ping', undefined, PING_TIMEOUT_MS).then(
-    ({ status }) => status === 200,
-    () => false,
-  )
+/** The engine's version; null where it does not answer. */
+export async function engineVersion(names: LabNames): Promise<string | null> {
+  try {
+    const { text } = await send(names, 'GET', '/version', undefined, VERSION_TIMEOUT_MS)
+    return displayText((JSON.parse(text) as { Version: string }).Version)
+  } catch {
+    return null
+  }
 }
 
 function send(

@@ -77,11 +77,6 @@ export async function serveIn(
   }
 }
 
-/** Docker's version, for whoever asks for the state. */
-export async function engineVersion(names: LabNames): Promise<string> {
-  return (await ask(names, 'GET', '/info'))?.ServerVersion ?? 'of unknown version'
-}
-
 async function startContainer(names: LabNames, container: Container, program: string): Promise<void> {
   const { ip } = STATIONS[container]
   await ask(names, 'POST', `/containers/create?name=${container}`, description(container, program))

@@ -7,7 +7,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { displayText } from '../capture/display-text.ts'
 import { HoptraceError } from '../errors.ts'
-import { answers } from './engine-api.ts'
+import { engineVersion } from './engine-api.ts'
 import { attempt, commandLineOf, isRunning } from './processes.ts'
 import { spawnAt } from './programs.ts'
 import { cgroupOf, engineFolder, type LabNames, STATIONS } from './stations.ts'
@@ -23,10 +23,11 @@ const PRIVATE_MOUNTS = ['unshare', '--mount', '--propagation', 'slave']
 const START = `
 engine=$1
 shift
+exec >"$engine/dockerd.log" 2>&1
 if [ -d /etc/docker ]; then mount --bind "$engine/etc" /etc/docker || exit; fi
 mount --bind "$engine" /run || exit
 containerd --config /run/containerd.toml --log-level warn >/run/containerd.log 2>&1 &
-exec dockerd "$@" >/run/dockerd.log 2>&1
+exec dockerd "$@"
 `
 
 const CONTAINERD = `version = 2
@@ -54,7 +55,7 @@ export async function startEngine(names: LabNames): Promise<void> {
   child.on('exit', end).on('error', end)
   child.unref()
   const deadline = Date.now() + START_TIMEOUT_MS
-  while (!(await answers(names))) {
+  while ((await engineVersion(names)) === null) {
     if (hasEnded || Date.now() > deadline) throw failedStart(folder, hasEnded)
     await sleep(LOOK_EVERY_MS)
   }

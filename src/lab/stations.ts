@@ -87,6 +87,11 @@ export function engineSocket(names: LabNames): string {
   return `${engineFolder(names)}/docker.sock`
 }
 
+/** As DOCKER_HOST wants it. */
+export function engineAddress(names: LabNames): string {
+  return `unix://${engineSocket(names)}`
+}
+
 /** Control group of the engine's containers, as dockerd's `--cgroup-parent` wants it. */
 export function cgroupOf({ base }: LabNames): string {
   return `/${base}`
