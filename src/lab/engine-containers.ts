@@ -49,13 +49,17 @@ export async function makeImageAndNetwork(names: LabNames): Promise<void> {
   })
 }
 
-/** Makes the containers anew where any of them is not as it should be, and their networks known as stations. */
-export async function settleContainers(names: LabNames, program: string): Promise<void> {
+/**
+ * Makes the containers anew where any of them is not as it should be, and their networks known as stations; `program` is that of
+ * their servers. Resolves to whether it was needed.
+ */
+export async function settleContainers(names: LabNames, program: string): Promise<boolean> {
   const isRight = await Promise.all(CONTAINERS.map((container) => isThere(names, container)))
-  if (isRight.every((is) => is)) return
+  if (isRight.every((is) => is)) return false
   for (const container of CONTAINERS) await ask(names, 'DELETE', `/containers/${container}?force=1`)
   // One after the other: on docker0 addresses are given in the order of starting.
   for (const container of CONTAINERS) await startContainer(names, container, program)
+  return true
 }
 
 /** Starts a server in a container, as a program of its own there. Resolves when it listens. */

@@ -156,6 +156,10 @@ export const FAULTS: readonly Fault[] = [
         .split('\n')
         .filter((line) => line.startsWith('-A DOCKER '))
       const nth = rules.findIndex((line) => line.includes('--dport 8080 '))
+      if (nth < 0)
+        throw new HoptraceError(
+          `the lab has no rule for port 8080 any more: sudo hoptrace lab fix${names.option} brings it back`,
+        )
       const words = rules[nth]!.replace('-A DOCKER', `-R DOCKER ${nth + 1}`).replace(/:80$/, ':8000')
       rule('host', '-t', 'nat', ...words.split(' '))(names)
       rule(

@@ -125,9 +125,9 @@ export function rememberFault(names: LabNames, fault: IntroducedFault): void {
 
 /** Rules, sizes, routes, settings, servers: all of it, as a fault may be anywhere. */
 async function settle(names: LabNames): Promise<void> {
-  if (hasEngine(names)) await settleContainers(names, PROGRAM)
-  for (const [station, rules] of Object.entries(hasEngine(names) ? engineRules(names) : RULES))
-    runAt(names, station as Station, ['iptables-restore', '-w', '10'], rules)
+  if (hasEngine(names)) await settleEngine(names)
+  for (const [station, rules] of Object.entries(RULES))
+    if (!hasEngine(names) || station === 'router') restore(names, station as Station, rules)
   setNetworks(names)
   for (const station of ALL_STATIONS)
     attempt(() => run(names, ['ip', '-n', netnsOf(names, station), 'neigh', 'flush', 'all']))
@@ -135,11 +135,20 @@ async function settle(names: LabNames): Promise<void> {
   rmSync(faultFile(names), { force: true })
 }
 
-/** The engine's own rules, as it made them when the lab was built, in place of those that are like them. */
-function engineRules(names: LabNames): Partial<Record<Station, string>> {
+/** Containers, and rules as the engine wrote them when the lab was built: it looks after them only when something starts or ends. */
+async function settleEngine(names: LabNames): Promise<void> {
   const file = `${engineFolder(names)}/rules`
-  if (!existsSync(file)) writeFileSync(file, runAt(names, 'host', ['iptables-save']))
-  return { host: readFileSync(file, 'utf8'), router: RULES.router! }
+  const isBuilt = existsSync(file)
+  const restoreHost = () => restore(names, 'host', readFileSync(file, 'utf8'))
+  // Before the containers as well: without its chains the engine starts none.
+  if (isBuilt) restoreHost()
+  const areNew = await settleContainers(names, PROGRAM)
+  if (!isBuilt) writeFileSync(file, runAt(names, 'host', ['iptables-save']))
+  else if (areNew) restoreHost()
+}
+
+function restore(names: LabNames, station: Station, rules: string): void {
+  runAt(names, station, ['iptables-restore', '-w', '10'], rules)
 }
 
 function remove(names: LabNames): void {

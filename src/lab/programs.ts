@@ -10,7 +10,6 @@ const NEEDED = { ip: 'iproute2', nsenter: 'util-linux', 'iptables-restore': 'ipt
 /** What it needs beside that for an engine of its own. */
 const NEEDED_BY_ENGINE = {
   dockerd: 'docker.io',
-  'docker-proxy': 'docker.io',
   containerd: 'containerd',
   runc: 'runc',
   unshare: 'util-linux',
