@@ -55,7 +55,7 @@ export async function bringUp(names: LabNames, wantsEngine = false): Promise<rea
     const { state } = stateOf(names)
     if (state === 'up' && withEngine !== hasEngine(names))
       throw new HoptraceError(
-        `the lab is up, without an engine: sudo hoptrace lab down${names.option} removes it, then lab up --docker builds the other`,
+        `the lab is up, without an engine: sudo hoptrace lab down${names.option} removes it, then lab up --docker${names.option} builds the other`,
       )
     if (state !== 'up') {
       remove(names)
