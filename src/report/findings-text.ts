@@ -85,7 +85,8 @@ function causeLines(
   return lines.flatMap((line) => wrapText(`    ${line}`, columns, '      ')).map(palette.faint)
 }
 
-function framesText({ severity, evidence }: FindingReport): string {
+/** `frames: bridge 1 2 3 · uplink 7`; nothing for notes. */
+export function framesText({ severity, evidence }: FindingReport): string {
   if (severity === 'info' || evidence.frames === undefined) return ''
   const points = Object.entries(evidence.frames).map(([point, frames]) => {
     const shown = frames.slice(0, MAX_FRAMES).join(' ')

@@ -62,7 +62,7 @@ export const CELLS: Readonly<Record<ColumnKey, (props: CellProps) => preact.Comp
       return (
         <span key={severity} class={`sign-${severity}`}>
           <span aria-hidden="true">
-            {SEVERITY_SIGNS[severity]} {count}
+            {SEVERITY_SIGNS[severity]} {formatCount(count)}
           </span>
           <span class="only-read">{formatCounted(count, SEVERITY_NOUNS[severity])}</span>
         </span>

@@ -38,6 +38,8 @@ export interface FlowColumn {
   widthRem: number
   /** Takes a share of the room that is left over. */
   grows?: true
+  /** Where this is 0 or null for all flows, the column is left out. */
+  isOptional?: true
   /** The smaller, the longer it stays when there is little room. */
   rank: number
   sortValue(flow: FlowReport, context: FlowContext): SortValue
@@ -71,6 +73,7 @@ export const COLUMNS: Readonly<Record<ColumnKey, FlowColumn>> = {
   server: { title: 'Server', widthRem: 0.9, grows: true, rank: 0, sortValue: ({ server }) => endKey(server) },
   nat: {
     title: 'Translation',
+    isOptional: true,
     widthRem: 4.4,
     grows: true,
     rank: 4,
@@ -105,6 +108,7 @@ export const COLUMNS: Readonly<Record<ColumnKey, FlowColumn>> = {
   state: { title: 'State', widthRem: 6.2, rank: 2, sortValue: ({ state }) => state },
   lost: {
     title: 'Lost',
+    isOptional: true,
     isNumber: true,
     startsDescending: true,
     widthRem: 3.9,
@@ -113,6 +117,7 @@ export const COLUMNS: Readonly<Record<ColumnKey, FlowColumn>> = {
   },
   resent: {
     title: 'Resent',
+    isOptional: true,
     spoken: 'Retransmitted packets',
     isNumber: true,
     startsDescending: true,
@@ -122,6 +127,7 @@ export const COLUMNS: Readonly<Record<ColumnKey, FlowColumn>> = {
   },
   rtt: {
     title: 'RTT',
+    isOptional: true,
     spoken: 'Round trip time',
     isNumber: true,
     startsDescending: true,
@@ -147,8 +153,9 @@ export const COLUMNS: Readonly<Record<ColumnKey, FlowColumn>> = {
   },
   findings: {
     title: 'Findings',
+    isOptional: true,
     startsDescending: true,
-    widthRem: 5.2,
+    widthRem: 6.2,
     rank: 5,
     sortValue: ({ id }, { findings }) => {
       const { error = 0, warning = 0, info = 0 } = findings.get(id) ?? {}
@@ -184,9 +191,21 @@ function widthOf(key: ColumnKey, widths: AddressWidths): number {
   return COLUMNS[key].widthRem + CHARACTER_REM * (widths[key] ?? 0)
 }
 
-/** The columns for a table of this width, in their order; null where there is only room for rows of two lines. */
-export function columnsThatFit(widthRem: number, widths: AddressWidths): ColumnKey[] | null {
-  const byRank = [...COLUMN_KEYS].sort((a, b) => COLUMNS[a].rank - COLUMNS[b].rank)
+/** The columns that have something to tell of some flow. */
+export function usedColumns(flows: readonly FlowReport[], context: FlowContext): ColumnKey[] {
+  return COLUMN_KEYS.filter((key) => {
+    const { isOptional, sortValue } = COLUMNS[key]
+    return !isOptional || flows.some((flow) => sortValue(flow, context))
+  })
+}
+
+/** Those of `used` for a table of this width, in their order; null where there is only room for rows of two lines. */
+export function columnsThatFit(
+  widthRem: number,
+  used: readonly ColumnKey[],
+  widths: AddressWidths,
+): ColumnKey[] | null {
+  const byRank = [...used].sort((a, b) => COLUMNS[a].rank - COLUMNS[b].rank)
   const chosen = new Set<ColumnKey>()
   let usedRem = 0
   for (const key of byRank) {
@@ -195,7 +214,7 @@ export function columnsThatFit(widthRem: number, widths: AddressWidths): ColumnK
     chosen.add(key)
   }
   // Fewer say too little of a flow.
-  return chosen.has('state') ? COLUMN_KEYS.filter((key) => chosen.has(key)) : null
+  return chosen.has('state') ? used.filter((key) => chosen.has(key)) : null
 }
 
 /** As `grid-template-columns` wants it. */

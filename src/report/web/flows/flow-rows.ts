@@ -3,7 +3,7 @@
 import { computed, signal } from '@preact/signals'
 import { isNumeral } from '../../quantities.ts'
 import { flowFilter, report, selection } from '../state.ts'
-import { addressWidths, type FlowContext, findingsByFlow } from './flow-columns.ts'
+import { addressWidths, type FlowContext, findingsByFlow, usedColumns } from './flow-columns.ts'
 import { BY_ID, type Order, sortFlows } from './flow-order.ts'
 import { type FlowTest, flowSearch, searchTexts } from './flow-search.ts'
 
@@ -58,3 +58,5 @@ export const needsTwoLines = computed(
 )
 
 export const widths = computed(() => addressWidths(allFlows.value))
+/** Columns that have something to tell. */
+export const used = computed(() => usedColumns(allFlows.value, context.value))

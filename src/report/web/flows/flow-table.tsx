@@ -18,6 +18,7 @@ import {
   order,
   rowOfFlow,
   rows,
+  used,
   widths,
 } from './flow-rows.ts'
 import { useMeasure } from './measure.ts'
@@ -32,7 +33,7 @@ export function FlowTable() {
   const scroller = useRef<HTMLDivElement>(null)
   const [box, size] = useMeasure<HTMLDivElement>()
   const isPrinted = usePrinting()
-  const fitting = columnsThatFit(size.widthRem, widths.value)
+  const fitting = columnsThatFit(size.widthRem, used.value, widths.value)
   const keys = fitting ?? NARROW_KEYS
   const template = fitting && gridTemplate(fitting, widths.value)
   const isTwoLines = needsTwoLines.value
@@ -133,6 +134,7 @@ export function FlowTable() {
   )
 }
 
+/** Shows a flow; one that is shown already is gone to. */
 function choose(flow: number): void {
   current.value = flow
   if (selection.peek().flow !== flow) select({ flow })
