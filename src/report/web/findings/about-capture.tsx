@@ -11,13 +11,13 @@ import { report, source } from '../state.ts'
 const MAX_WARNINGS = 100
 
 export function AboutCapture() {
-  const { points, warnings, findings, receipts = [], expectations = [] } = report.value!
+  const { points, path, warnings, findings, receipts = [], expectations = [] } = report.value!
   const isTroubled = findings.some(({ severity }) => severity !== 'info')
   const lines = receipts.flatMap((one) => receiptLines(one, isTroubled)).map((line) => harmless(line))
   return (
     <section class="panel about" aria-labelledby="about-title">
       <h2 id="about-title">About this capture</h2>
-      <Points points={points} />
+      <Points points={inOrder(points, path)} />
       <div class="about-parts">
         {expectations.length === 0 ? null : (
           <Part title="Expectations">
@@ -145,6 +145,12 @@ function Part({ title, children }: { title: string; children: preact.ComponentCh
       <ul>{children}</ul>
     </div>
   )
+}
+
+/** The client's side first, as everywhere; points that no flow passed behind them. */
+function inOrder(points: readonly ReportPoint[], path: readonly string[]): ReportPoint[] {
+  const place = ({ name }: ReportPoint) => (path.includes(name) ? path.indexOf(name) : path.length)
+  return [...points].sort((a, b) => place(a) - place(b))
 }
 
 function timeOf({ firstNs, lastNs }: ReportPoint): string {

@@ -139,7 +139,7 @@ export const COLUMNS: Readonly<Record<ColumnKey, FlowColumn>> = {
     title: 'Begin',
     spoken: 'Begin, after the first packet of all',
     isNumber: true,
-    widthRem: 5,
+    widthRem: 5.4,
     rank: 9,
     sortValue: ({ firstNs }) => (isNumeral(firstNs) ? firstNs.padStart(40, '0') : null),
   },
