@@ -2,7 +2,7 @@
 // biome-ignore-all lint/a11y/useSemanticElements: rows that are placed one by one are none of a <table>
 
 import './flows.css'
-import { useLayoutEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useReducer, useRef, useState } from 'preact/hooks'
 import { formatCounted } from '../../quantities.ts'
 import { flowFilter, select, selection, source } from '../state.ts'
 import { COLUMN_KEYS, columnsThatFit, gridTemplate } from './flow-columns.ts'
@@ -42,12 +42,14 @@ export function FlowTable() {
   const here = currentRow.value
   const virtual = useVirtualRows({ count: shown.length, rowPx, scroller, pinned: here })
   const wantsFocus = useRef(false)
+  const [, redraw] = useReducer((n: number, _: null) => n + 1, 0)
 
   const goTo = (row: number) => {
     const flow = shown[Math.max(0, Math.min(shown.length - 1, row))]
     if (flow === undefined) return
     current.value = flow.id
     wantsFocus.current = true
+    redraw(null)
     virtual.scrollToIndex(rowOfFlow.value.get(flow.id)!, { align: 'auto' })
   }
   useLayoutEffect(() => {

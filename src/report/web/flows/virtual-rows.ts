@@ -22,7 +22,7 @@ export interface VirtualRows {
 const OVERSCAN = 10
 
 export function useVirtualRows({ count, rowPx, scroller, pinned }: VirtualRows) {
-  const [, redraw] = useReducer((n: number) => n + 1, 0)
+  const [, redraw] = useReducer((n: number, _: null) => n + 1, 0)
   const kept = useRef<Virtualizer<HTMLElement, HTMLElement> | null>(null)
   const options = {
     count,
@@ -37,7 +37,7 @@ export function useVirtualRows({ count, rowPx, scroller, pinned }: VirtualRows) 
       if (pinned >= range.count || rows.length === 0 || rows.includes(pinned)) return rows
       return pinned < rows[0]! ? [pinned, ...rows] : [...rows, pinned]
     },
-    onChange: () => redraw(undefined as never),
+    onChange: () => redraw(null),
   }
   kept.current ??= new Virtualizer(options)
   const virtualizer = kept.current
