@@ -14,6 +14,9 @@ export interface View {
 /** Whether a flow meets one condition where it looks like `view`. */
 export type Condition = (flow: FlowReport, view: View) => boolean
 
+/** Addresses of which a condition remembers what it said. */
+const MAX_KNOWN = 1000
+
 export type Side = 'src' | 'dst' | 'src or dst' | 'src and dst'
 
 /** A value that is none of its kind; the message says what is wanted, to go behind the value itself. */
@@ -120,13 +123,23 @@ function net(value: string, side: Side): Condition {
 
 function inNetwork(address: string, bits: number, side: Side): Condition {
   const wanted = addressGroups(address)
-  return atSide(side, ({ ip }) => {
+  const isIn = (ip: string) => {
     const groups = addressGroups(ip)
     if (groups.length !== wanted.length) return false
     // Bits that differ behind the length are shifted out.
     return groups.every(
       (group, i) => (group ^ wanted[i]) >> Math.min(16, Math.max(0, 16 * (i + 1) - bits)) === 0,
     )
+  }
+  // A flow shows the same few addresses at all of its points.
+  const known = new Map<string, boolean>()
+  return atSide(side, ({ ip }) => {
+    const before = known.get(ip)
+    if (before !== undefined) return before
+    if (known.size >= MAX_KNOWN) known.clear()
+    const now = isIn(ip)
+    known.set(ip, now)
+    return now
   })
 }
 

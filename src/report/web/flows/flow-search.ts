@@ -5,7 +5,7 @@
 
 import { parseFilterTokens } from '../../filter-expression.ts'
 import { ExpressionError, IS_WORD, type Token, tokensOf } from '../../filter-tokens.ts'
-import type { FindingReport, FlowReport } from '../../model.ts'
+import type { Endpoint, FindingReport, FlowReport } from '../../model.ts'
 
 export type FlowTest = (flow: FlowReport) => boolean
 
@@ -68,7 +68,7 @@ export function searchTexts(
   return (flow) => {
     let text = made.get(flow)
     if (text === undefined) {
-      text = `${flow.protocol} ${flow.state} ${endTexts(flow, names)} ${flow.dnsNames.join(' ')}${codes.get(flow.id) ?? ''}`
+      text = `${flow.protocol} ${flow.state}${endTexts(flow, names)} ${flow.dnsNames.join(' ')}${codes.get(flow.id) ?? ''}`
       text = text.toLowerCase()
       made.set(flow, text)
     }
@@ -76,18 +76,24 @@ export function searchTexts(
   }
 }
 
-function endTexts({ forward, reverse, client, server }: FlowReport, names: Readonly<Record<string, string>>) {
-  const texts = new Set<string>()
-  const add = ({ ip, port }: { ip: string; port: number }) => {
-    texts.add(ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`)
+function endTexts(flow: FlowReport, names: Readonly<Record<string, string>>): string {
+  const seen: Endpoint[] = []
+  let text = ''
+  const add = (end: Endpoint) => {
+    const { ip, port } = end
+    // There are few different ends, of which most stand at many points.
+    for (const one of seen) if (one.port === port && one.ip === ip) return
+    seen.push(end)
+    text += ip.includes(':') ? ` [${ip}]:${port}` : ` ${ip}:${port}`
     const name = names[ip]
-    if (name !== undefined) texts.add(name)
+    if (name !== undefined) text += ` ${name}`
   }
-  for (const { src, dst } of [...forward.path, ...reverse.path]) {
-    add(src)
-    add(dst)
-  }
-  add(client)
-  add(server)
-  return [...texts].join(' ')
+  add(flow.client)
+  add(flow.server)
+  for (const { path } of [flow.forward, flow.reverse])
+    for (const { src, dst } of path) {
+      add(src)
+      add(dst)
+    }
+  return text
 }
