@@ -6,7 +6,7 @@ import { FlowSection } from './flow-section.tsx'
 import { FlowTable } from './flows/flow-table.tsx'
 import { PageHeader } from './page-header.tsx'
 import { PathView } from './path/path-view.tsx'
-import { report, startError } from './state.ts'
+import { report, selectedFlow, startError } from './state.ts'
 
 /** Of so few flows the table is short: findings stand below it, and not beside it. */
 const FEW_FLOWS = 5
@@ -22,7 +22,7 @@ export function App() {
   return (
     <>
       <SkipLink to="flows-title">Skip to the flows</SkipLink>
-      <SkipLink to="flow-title">Skip to the selected flow</SkipLink>
+      {selectedFlow.value === null ? null : <SkipLink to="flow-title">Skip to the selected flow</SkipLink>}
       <PageHeader />
       <main id="main">
         <PathView />

@@ -76,7 +76,7 @@ export const COLUMNS: Readonly<Record<ColumnKey, FlowColumn>> = {
     isOptional: true,
     widthRem: 4.4,
     grows: true,
-    rank: 4,
+    rank: 3,
     sortValue: ({ translations: [first] }) => (first ? `${first.kind} ${endKey(first.to)}` : null),
   },
   forward: {
@@ -85,7 +85,7 @@ export const COLUMNS: Readonly<Record<ColumnKey, FlowColumn>> = {
     isNumber: true,
     startsDescending: true,
     widthRem: 5.4,
-    rank: 3,
+    rank: 4,
     sortValue: ({ forward }) => forward.packets,
   },
   reverse: {
@@ -94,7 +94,7 @@ export const COLUMNS: Readonly<Record<ColumnKey, FlowColumn>> = {
     isNumber: true,
     startsDescending: true,
     widthRem: 4.4,
-    rank: 3,
+    rank: 4,
     sortValue: ({ reverse }) => reverse.packets,
   },
   bytes: {

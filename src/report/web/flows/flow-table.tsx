@@ -28,12 +28,14 @@ const NARROW_KEYS = ['id', 'protocol', 'client', 'server', 'forward', 'state'] a
 const ROW_REM = { one: 1.9, two: 2.9, narrow: 3.1 }
 /** A printed page shows the first rows only. */
 const PRINTED_ROWS = 40
+/** Of a sheet of A4: nobody measures a page again when it is printed. */
+const PRINTED_REM = 52
 
 export function FlowTable() {
   const scroller = useRef<HTMLDivElement>(null)
   const [box, size] = useMeasure<HTMLDivElement>()
   const isPrinted = usePrinting()
-  const fitting = columnsThatFit(size.widthRem, used.value, widths.value)
+  const fitting = columnsThatFit(isPrinted ? PRINTED_REM : size.widthRem, used.value, widths.value)
   const keys = fitting ?? NARROW_KEYS
   const template = fitting && gridTemplate(fitting, widths.value)
   const isTwoLines = needsTwoLines.value
@@ -115,7 +117,11 @@ export function FlowTable() {
                     heightPx={rowPx}
                     isCurrent={index === here}
                     isSelected={shown[index]!.id === selection.value.flow}
-                    onChoose={choose}
+                    onChoose={(flow) => {
+                      choose(flow)
+                      // There it stands far below.
+                      if (fitting === null) document.getElementById('flow-title')?.scrollIntoView()
+                    }}
                   />
                 ))}
               </div>
