@@ -151,7 +151,7 @@ describe.skipIf(!canBrowse)('the path', () => {
     rmSync(folder, { recursive: true })
     for (const width of [360, 1440]) {
       const { page, faults } = await openPage(browser, path, { width })
-      expect((await texts(page, '.station-name'))[0]).toContain('<script>')
+      expect((await texts(page, '.station-name'))[1]).toContain('<script>')
       expect(await page.locator('.path-view script').count()).toBe(0)
       const panel = (await page.locator('.path-view').boundingBox())!
       for (const box of await page.locator('.path-lane:not(.only-print) .group').all())
