@@ -69,7 +69,7 @@ export function addEnds(
   const errors = way.errors.map(
     ({ packets, from, name }): Stamp => ({
       kind: 'error',
-      word: `${packets} answered`,
+      word: way.isOne ? 'answered' : `${packets} answered`,
       text: `by ${from}: ${name}`,
     }),
   )

@@ -202,7 +202,7 @@ function gapOf(
     stamps: [
       ...(a && b ? changesBetween(a, b, way) : []),
       ...mss.map((one): Stamp => ({ kind: 'mss', word: 'MSS', from: `${one.from}`, to: `${one.to}` })),
-      ...lost.map(({ packets }): Stamp => ({ kind: 'loss', word: `${packets} lost` })),
+      ...lost.map(({ packets }): Stamp => ({ kind: 'loss', word: way.isOne ? 'lost' : `${packets} lost` })),
     ],
     medianNs: a && b ? (way.latency.find(isHere)?.medianNs ?? null) : null,
     isLossy: lost.length > 0,

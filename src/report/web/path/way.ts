@@ -22,6 +22,8 @@ interface Between {
 export interface Way {
   protocol: string
   direction: DirectionName
+  /** It is the way of one packet: nothing on it needs to be counted. */
+  isOne: boolean
   stations: readonly WayStation[]
   /** Points behind the last station that no packet reached. */
   unreached: readonly string[]
@@ -47,6 +49,7 @@ export function wayOf(flow: FlowReport, direction: DirectionName): Way {
   return {
     protocol: flow.protocol,
     direction,
+    isOne: false,
     stations,
     unreached: beyond(stations, losses),
     losses,
@@ -66,6 +69,7 @@ export function wayOfPacket(flow: FlowReport, packet: PagePacket): Way {
   return {
     protocol: flow.protocol,
     direction,
+    isOne: true,
     stations: sightings,
     unreached: beyond(sightings, losses),
     losses,
