@@ -75,7 +75,7 @@ describe.skipIf(!canBrowse)('the play', () => {
       await page.evaluate((id) => {
         location.hash = `#flow=${id}&view=play&packet=1`
       }, flow.id)
-      await page.locator('h2', { hasText: `Flow ${flow.id} ` }).waitFor()
+      await page.locator('#flow-title', { hasText: `Flow ${flow.id} ` }).waitFor()
       await page.locator('.play').waitFor()
       await page.locator('.play').focus()
       expect(await page.locator('.play-which').getAttribute('class')).toContain(direction)
@@ -231,7 +231,7 @@ describe.skipIf(!canBrowse)('the play', () => {
     const { page } = await open('double-nat', '#flow=1&view=play&packet=1')
     for (let step = 2; step <= 6; step++) await press(page, 'ArrowRight', step)
     const live = page.locator('.story [aria-live=polite]')
-    expect(await live.innerText()).toMatch(/Between stations 3 and 4 of 7\s+From bridge to uplink[^]*SNAT/)
+    expect(await live.innerText()).toMatch(/Between stations 3 and 4 of 7\s+From bridge to uplink[\s\S]*SNAT/)
     await page.context().close()
   })
 

@@ -1,7 +1,7 @@
 /** The play: one packet moves along the path, and everything that is done to it is shown and told as it happens. */
 
 import './play.css'
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
 import type { PagePacket } from '../../page-data.ts'
 import { explanationOf } from '../explanation.ts'
 import { type Mark, PathDiagram } from '../path/path-diagram.tsx'
@@ -61,16 +61,19 @@ function Journey({ packet, packets }: { packet: PagePacket; packets: readonly Pa
     return () => clearTimeout(timer)
   }, [isPlaying, index, lastIndex, speed, key])
 
-  useEffect(() => {
+  // Effects run late: keys that come before must not meet the step that was shown before.
+  const latest = useRef(act)
+  latest.current = act
+  useLayoutEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       const what = playKey(event, root.current)
       if (what === null) return
       event.preventDefault()
-      act(what)
+      latest.current(what)
     }
     addEventListener('keydown', onKey)
     return () => removeEventListener('keydown', onKey)
-  })
+  }, [])
 
   // Who came by mouse goes on by keyboard at once; who walks along the tabs stays there.
   useEffect(() => {
