@@ -106,11 +106,11 @@ describe.skipIf(!canBrowse)('the headers of a packet', () => {
       hash: '#flow=1&view=packet',
     })
     const title = page.locator('.packet-title h3')
-    await expect.poll(() => page.locator('.packet').textContent()).toContain('No packet is chosen')
+    await expect.poll(() => page.locator('.packet-view').textContent()).toContain('No packet is chosen')
     expect(await title.textContent()).toContain('Packet 1 ')
-    const previous = page.getByRole('button', { name: 'Previous' })
+    const previous = page.locator('.packet-bar').getByRole('button', { name: 'Previous' })
     expect(await previous.getAttribute('aria-disabled')).toBe('true')
-    await page.getByRole('button', { name: 'Next' }).click()
+    await page.locator('.packet-bar').getByRole('button', { name: 'Next' }).click()
     await expect.poll(() => title.textContent()).toContain('Packet 2 ')
     expect(new URL(page.url()).hash).toBe('#flow=1&packet=2&view=packet')
     await page.keyboard.press('n')
@@ -121,9 +121,11 @@ describe.skipIf(!canBrowse)('the headers of a packet', () => {
     await expect.poll(() => title.textContent()).toContain('Packet 1 ')
     await choosePacket(page, 999)
     await expect.poll(() => title.textContent()).toContain('Packet 13 ')
-    expect(await page.getByLabel('Packet').inputValue()).toBe('13')
+    expect(await page.locator('.packet-bar input').inputValue()).toBe('13')
     await page.goto(`${page.url().split('#')[0]}#flow=1&packet=77`)
-    await expect.poll(() => page.locator('.packet').textContent()).toContain('Packet 77 is not on this page')
+    await expect
+      .poll(() => page.locator('.packet-view').textContent())
+      .toContain('Packet 77 is not on this page')
     await previous.click()
     await expect.poll(() => title.textContent()).toContain('Packet 13 ')
     expect(faults).toEqual([])
@@ -132,7 +134,7 @@ describe.skipIf(!canBrowse)('the headers of a packet', () => {
 
   test('by keys alone: fields one after the other, each with its bytes', async () => {
     const { page } = await openPage(browser, await pageOf('double-nat'), { hash: '#flow=1&packet=1' })
-    await page.getByLabel('Packet').focus()
+    await page.locator('.packet-bar input').focus()
     const walked: string[] = []
     for (let i = 0; i < 5; i++) {
       await page.keyboard.press('Tab')
@@ -140,7 +142,7 @@ describe.skipIf(!canBrowse)('the headers of a packet', () => {
     }
     expect(walked.slice(0, 1)).toEqual(['Next'])
     expect(walked[3]).toBe('source')
-    await page.getByRole('button', { name: 'source', exact: true }).first().focus()
+    await page.locator('.headers').getByRole('button', { name: 'source', exact: true }).first().focus()
     for (let i = 0; i < 5; i++) await page.keyboard.press('ArrowDown')
     expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('TTL')
     expect(await page.locator('#bytes-hint').textContent()).toBe('IPv4 TTL: byte 22')
@@ -148,7 +150,10 @@ describe.skipIf(!canBrowse)('the headers of a packet', () => {
     expect(await marked.allTextContents()).toEqual(['3f', '?'])
     await page.keyboard.press('End')
     expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('payload')
-    await page.getByRole('row', { name: /^identification/ }).hover()
+    await page
+      .locator('.headers')
+      .getByRole('row', { name: /^identification/ })
+      .hover()
     await expect.poll(() => page.locator('#bytes-hint').textContent()).toContain('bytes 18 to 19')
     await page.context().close()
   })
@@ -264,8 +269,8 @@ class TsharkFrames {
 }
 
 async function choosePacket(page: Page, number: number): Promise<void> {
-  await page.getByLabel('Packet').fill(String(number))
-  await page.getByLabel('Packet').press('Enter')
+  await page.locator('.packet-bar input').fill(String(number))
+  await page.locator('.packet-bar input').press('Enter')
   if (number < 900)
     await expect.poll(() => page.locator('.packet-title h3').textContent()).toContain(`Packet ${number} `)
 }
@@ -278,13 +283,13 @@ async function shownHeaders(page: Page): Promise<Shown> {
     ]
     let layer = ''
     const rows = all('.headers tbody tr').flatMap((row) => {
-      if (row.className === 'layer') {
+      if (row.className === 'layer-row') {
         layer = row.textContent!
         return []
       }
       const cells = all('td', row).map((cell) => ({
-        value: cell.querySelector('.value')?.textContent ?? '',
-        isChanged: cell.querySelector('.sign')?.textContent === '≠',
+        value: cell.querySelector('.cell-value')?.textContent ?? '',
+        isChanged: cell.querySelector('.cell-sign')?.textContent === '≠',
       }))
       return [{ name: `${layer} ${row.querySelector('th')!.textContent}`, cells }]
     })

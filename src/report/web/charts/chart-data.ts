@@ -1,6 +1,7 @@
 /** What the charts of one flow show: latency of each hop, traffic and losses over time; numbers only, no drawing. */
 
 import { groupBy } from '../../grouping.ts'
+import type { SightingReport } from '../../journey-lines.ts'
 import type { DirectionName, FlowReport, Station } from '../../model.ts'
 import type { PagePacket } from '../../page-data.ts'
 import { isNumeral } from '../../quantities.ts'
@@ -38,15 +39,27 @@ export interface Plotted {
 
 /** ns after the first packet at which each was first seen; packets whose time is no number are left out. */
 export function timesOf(packets: readonly PagePacket[]): { packet: PagePacket; atNs: number }[] {
+  // What is subtracted must be near: the difference has to fit a number.
+  const reference = packets.find((packet) => isNumeral(timeOf(packet)))
+  const referenceNs = reference ? timeOf(reference) : ''
   const timed = packets.flatMap((packet) => {
-    const { timeNs } = packet.sightings[0] ?? { timeNs: '' }
-    return isNumeral(timeNs) ? [{ packet, timeNs: BigInt(timeNs) }] : []
+    const timeNs = timeOf(packet)
+    return isNumeral(timeNs) ? [{ packet, atNs: elapsedNs(referenceNs, timeNs) }] : []
   })
-  let first = timed[0]?.timeNs ?? 0n
-  for (const { timeNs } of timed) if (timeNs < first) first = timeNs
+  timed.sort((a, b) => a.atNs - b.atNs)
+  const firstNs = timed[0]?.atNs ?? 0
+  for (const one of timed) one.atNs -= firstNs
   return timed
-    .map(({ packet, timeNs }) => ({ packet, atNs: Number(timeNs - first) }))
-    .sort((a, b) => a.atNs - b.atNs)
+}
+
+function timeOf({ sightings }: PagePacket): string {
+  return sightings[0]?.timeNs ?? ''
+}
+
+/** Between two times in ns since 1970, of which each has more digits than a number holds. Faster than BigInt. */
+function elapsedNs(from: string, to: string): number {
+  const seconds = Number(to.slice(0, -9)) - Number(from.slice(0, -9))
+  return seconds * 1e9 + (Number(to.slice(-9)) - Number(from.slice(-9)))
 }
 
 export function directionLatency(
@@ -62,10 +75,12 @@ export function directionLatency(
     const { sightings } = packet
     const stations = stationsOf(packet, path)
     for (let i = 1; i < sightings.length; i++) {
-      const [from, to] = [stations[i - 1]!, stations[i]!]
-      const [before, after] = [sightings[i - 1]!.timeNs, sightings[i]!.timeNs]
+      const from = stations[i - 1]!
+      const to = stations[i]!
+      const before = sightings[i - 1]!.timeNs
+      const after = sightings[i]!.timeNs
       if (from < 0 || to !== from + 1 || !isNumeral(before) || !isNumeral(after)) continue
-      latencyNs[from]![k] = Number(BigInt(after) - BigInt(before))
+      latencyNs[from]![k] = elapsedNs(before, after)
     }
   })
   return { direction, hops, atNs: timed.map(({ atNs }) => atNs), latencyNs }
@@ -74,24 +89,39 @@ export function directionLatency(
 /** By sighting its place on the path, or -1. A point may stand there twice: addresses tell which of both it is. */
 function stationsOf({ sightings }: PagePacket, path: readonly Station[]): number[] {
   let next = 0
-  return sightings.map(({ point, src, dst }) => {
-    const isHere = (station: Station, k: number) => k >= next && station.point === point
-    const same = path.findIndex(
-      (station, k) => isHere(station, k) && station.src.ip === src.ip && station.dst.ip === dst.ip,
-    )
-    const found = same >= 0 ? same : path.findIndex(isHere)
+  return sightings.map((sighting) => {
+    let found = stationAfter(next, path, sighting, true)
+    if (found < 0) found = stationAfter(next, path, sighting, false)
     if (found >= 0) next = found + 1
     return found
   })
 }
 
+function stationAfter(
+  next: number,
+  path: readonly Station[],
+  { point, src, dst }: SightingReport,
+  hasItsAddresses: boolean,
+): number {
+  for (let k = next; k < path.length; k++) {
+    const station = path[k]!
+    if (station.point !== point) continue
+    if (!hasItsAddresses || (station.src.ip === src.ip && station.dst.ip === dst.ip)) return k
+  }
+  return -1
+}
+
 /** Percentiles by nearest rank, as the report has them; null where there is no value. */
 export function summaryOf(values: readonly (number | null)[]): Summary | null {
-  const sorted = values.filter((value) => value !== null).sort((a, b) => a - b)
+  const sorted = sortedOf(values)
   const count = sorted.length
   if (count === 0) return null
   const at = (p: number) => sorted[Math.max(0, Math.ceil(p * count) - 1)]!
   return { count, minNs: sorted[0]!, medianNs: at(0.5), p99Ns: at(0.99), maxNs: sorted[count - 1]! }
+}
+
+function sortedOf(values: readonly (number | null)[]): Float64Array {
+  return Float64Array.from(values.filter((value) => value !== null)).sort()
 }
 
 /** A chart with more points than this is a smear: values are put together in bins of time. */
@@ -125,7 +155,7 @@ const CDF_STEPS = 160
 
 /** For each hop the share of its packets, in %, that took at most `x` ns; `x` ascends in equal factors where all is above 0. */
 export function latencyDistribution({ latencyNs }: DirectionLatency): Plotted & { isLog: boolean } {
-  const sorted = latencyNs.map((values) => values.filter((value) => value !== null).sort((a, b) => a - b))
+  const sorted = latencyNs.map(sortedOf)
   const all = sorted.flatMap((values) => (values.length > 0 ? [values[0]!, values.at(-1)!] : []))
   if (all.length === 0) return { x: [], series: latencyNs.map(() => []), isLog: false }
   const [least, most] = [Math.min(...all), Math.max(...all)]

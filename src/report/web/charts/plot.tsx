@@ -73,22 +73,23 @@ export function Plot(props: PlotProps) {
   useEffect(() => {
     plot.current?.setData(aligned(data, props.isStepped))
   }, [data, props.isStepped])
-  const toggle = (name: string, index: number) => {
+  const toggle = (id: string, index: number) => {
     const next = new Set(hidden.value)
-    if (!next.delete(name)) next.add(name)
+    if (!next.delete(id)) next.add(id)
     hidden.value = next
-    plot.current?.setSeries(index + 1, { show: !next.has(name) })
+    plot.current?.setSeries(index + 1, { show: !next.has(id) })
   }
   const x = at.value === null ? undefined : data.x[at.value]
   return (
     <div class="plot">
-      <div class="canvas" role="img" aria-label={label} ref={place} />
-      <ul class="legend">
+      <div class="plot-canvas" role="img" aria-label={label} ref={place} />
+      <ul class="series-legend">
         {series.map(({ name, look }, i) => {
+          const id = idOf(name, i)
           const value = at.value === null ? null : (data.series[i]?.[at.value] ?? null)
           return (
-            <li key={name}>
-              <button type="button" aria-pressed={!hidden.value.has(name)} onClick={() => toggle(name, i)}>
+            <li key={id}>
+              <button type="button" aria-pressed={!hidden.value.has(id)} onClick={() => toggle(id, i)}>
                 <Sample look={look} />
                 <span class="series-name">{name}</span>
                 {value === null ? null : <span class="series-value">{formatY(value)}</span>}
@@ -96,7 +97,7 @@ export function Plot(props: PlotProps) {
             </li>
           )
         })}
-        <li class="quiet at" aria-hidden="true">
+        <li class="quiet legend-at" aria-hidden="true">
           {x === undefined ? '' : `at ${formatX(x)}`}
         </li>
       </ul>
@@ -104,10 +105,15 @@ export function Plot(props: PlotProps) {
   )
 }
 
+/** Names of points may be cut, and then be the same. */
+function idOf(name: string, index: number): string {
+  return `${index} ${name}`
+}
+
 /** A piece of the line with its marker. */
 function Sample({ look: { color, dash, marker } }: { look: SeriesLook }) {
   return (
-    <svg class="sample" viewBox="-16 -6 32 12" width="32" height="12" aria-hidden="true">
+    <svg class="series-sample" viewBox="-16 -6 32 12" width="32" height="12" aria-hidden="true">
       <g style={{ color: `var(${color})` }}>
         <path d="M-16 0H16" stroke="currentColor" stroke-width="2" stroke-dasharray={dash.join(' ')} />
         <path d={marker} fill="currentColor" />
@@ -159,7 +165,7 @@ function optionsOf(
         const color = tokenColor(look.color)
         return {
           label: name,
-          show: !hidden.has(name),
+          show: !hidden.has(idOf(name, index)),
           stroke: color,
           width: 1.75,
           dash: look.dash,

@@ -139,10 +139,10 @@ function FrameChoice({
 
 function Dump({ rows }: { rows: readonly DumpRow[] }) {
   return (
-    <pre class="rows">
+    <pre class="hex-rows">
       {rows.map(({ offset, runs, missing }) => (
         <div key={offset}>
-          <span class="offset">{offset}</span>
+          <span class="hex-offset">{offset}</span>
           {'  '}
           {runs.map((run, i) => (
             <>

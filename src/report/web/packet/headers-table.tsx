@@ -32,7 +32,7 @@ export function HeadersTable({ table, pointedAt }: Props) {
   const rows = groups.flatMap((group) => group.rows)
   const stop = rows.some(({ key }) => key === focused.value) ? focused.value : rows[0]?.key
   const move = (event: KeyboardEvent) => {
-    const buttons = [...body.current!.querySelectorAll<HTMLElement>('.field')]
+    const buttons = [...body.current!.querySelectorAll<HTMLElement>('.field-name')]
     const at = buttons.indexOf(event.target as HTMLElement)
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: buttons.length - 1 }[event.key]
     if (at < 0 || to === undefined) return
@@ -44,7 +44,7 @@ export function HeadersTable({ table, pointedAt }: Props) {
       <div class="section-head">
         <h3 id="headers-title">Headers at each point</h3>
         <span class="quiet">{changeCount(table)}</span>
-        <label class="check no-print">
+        <label class="only-changed no-print">
           <input
             type="checkbox"
             checked={isChangedOnly.value}
@@ -65,7 +65,7 @@ export function HeadersTable({ table, pointedAt }: Props) {
                 <PointHead key={i} column={column} index={i} />
               ))}
             </tr>
-            <tr class="done">
+            <tr class="done-row">
               <th scope="row">What was done</th>
               {table.columns.map(({ station }, i) => (
                 <td key={i}>{station ? <Actors steps={station.steps} /> : null}</td>
@@ -74,7 +74,7 @@ export function HeadersTable({ table, pointedAt }: Props) {
           </thead>
           {groups.map((group) => (
             <tbody key={group.key} onMouseLeave={() => point(pointedAt, null)}>
-              <tr class="layer">
+              <tr class="layer-row">
                 <th scope="rowgroup" colSpan={table.columns.length + 1}>
                   <span>{group.title === 'rest' ? 'Not decoded' : group.title}</span>
                 </th>
@@ -88,7 +88,7 @@ export function HeadersTable({ table, pointedAt }: Props) {
                   <th scope="row">
                     <button
                       type="button"
-                      class="field"
+                      class="field-name"
                       tabIndex={row.key === stop ? 0 : -1}
                       aria-describedby="bytes-hint"
                       onFocus={() => {
@@ -130,16 +130,16 @@ function PointHead({ column, index }: { column: PointColumn; index: number }) {
   const more = frames.length > MAX_FRAMES_NAMED ? ` … (${frames.length})` : ''
   return (
     <th scope="col">
-      <span class="point" title={point}>
+      <span class="point-name" title={point}>
         {pointName(point)}
       </span>
-      <span class="fact">
+      <span class="point-fact">
         frame{frames.length === 1 ? '' : 's'} {few}
         {more}
         {index === 0 ? ' · first seen here' : null}
         {index > 0 && afterNs !== null ? ` · ${afterNs < 0 ? '' : '+'}${formatDurationNs(afterNs)}` : null}
       </span>
-      <span class="fact">
+      <span class="point-fact">
         {station ? `in ${namespaceText(station.where)}` : 'could not be read again: what joining kept'}
       </span>
     </th>
@@ -173,7 +173,7 @@ function Cell({ cell, row, isFirst }: { cell: HeaderCell | null; row: HeaderRow;
     return (
       <td class="gone">
         <span aria-hidden="true">− </span>
-        <span class="word">taken off</span>
+        <span class="cell-word">taken off</span>
       </td>
     )
   const isMarked = state === 'changed' || state === 'new'
@@ -184,13 +184,13 @@ function Cell({ cell, row, isFirst }: { cell: HeaderCell | null; row: HeaderRow;
       title={isMarked ? was : undefined}
     >
       {isMarked ? (
-        <span class="sign" aria-hidden="true">
+        <span class="cell-sign" aria-hidden="true">
           {state === 'new' ? '+' : '≠'}
         </span>
       ) : null}
-      <span class="value">{value}</span>
+      <span class="cell-value">{value}</span>
       {isMarked ? <span class="only-read">, {was}</span> : null}
-      {note ? <span class="note">{note}</span> : null}
+      {note ? <span class="cell-note">{note}</span> : null}
     </td>
   )
 }

@@ -16,7 +16,7 @@ export function Mappings({ mappings }: { mappings: readonly Mapping[] }) {
           <li key={i}>
             <h4>
               {from === to ? `before ${pointName(to)}` : `between ${pointName(from)} and ${pointName(to)}`}{' '}
-              <span class="quiet">
+              <span class="mapping-source">
                 {knownFrom === 'receipts'
                   ? 'the kernel’s own entry, at the end of the capture'
                   : 'derived from the frames'}

@@ -10,7 +10,7 @@ export function PacketTitle({ packet, explained }: { packet: PagePacket; explain
   return (
     <header class="packet-title">
       <h3>
-        <span class={`way way-${direction}`}>
+        <span class={`packet-way way-${direction}`}>
           <span aria-hidden="true">{arrow(direction)} </span>
           {direction === 'forward' ? 'to the server' : 'to the client'}
         </span>{' '}
@@ -18,9 +18,9 @@ export function PacketTitle({ packet, explained }: { packet: PagePacket; explain
       </h3>
       <p>
         {harmless(explained.purpose)} <Outcome packet={packet} />
-        {retransmission ? <span class="tag tag-warn">↻ sent again: a retransmission</span> : null}
+        {retransmission ? <span class="outcome-tag outcome-warn">↻ sent again: a retransmission</span> : null}
         {answeredBy ? (
-          <span class="tag tag-loss">
+          <span class="outcome-tag outcome-loss">
             ICMP from {answeredBy.from}: {answeredBy.name}
           </span>
         ) : null}
@@ -34,15 +34,15 @@ function Outcome({ packet: { outcome, lostBetween, sightings } }: { packet: Page
   switch (outcome) {
     case 'lost': {
       const places = lostBetween ? `between ${lostBetween.map(pointName).join(' and ')}` : 'on the way'
-      return <span class="tag tag-loss">✗ lost {places}</span>
+      return <span class="outcome-tag outcome-loss">✗ lost {places}</span>
     }
     case 'answered':
-      return <span class="tag tag-loss">✗ ended behind {pointName(last)}</span>
+      return <span class="outcome-tag outcome-loss">✗ ended behind {pointName(last)}</span>
     case 'unseen':
-      return <span class="tag tag-warn">? not seen behind {pointName(last)}</span>
+      return <span class="outcome-tag outcome-warn">? not seen behind {pointName(last)}</span>
     case 'ambiguous':
-      return <span class="tag tag-warn">? not told apart from others</span>
+      return <span class="outcome-tag outcome-warn">? not told apart from others</span>
     default:
-      return <span class="tag tag-ok">✓ arrived at {pointName(last)}</span>
+      return <span class="outcome-tag outcome-ok">✓ arrived at {pointName(last)}</span>
   }
 }

@@ -29,7 +29,7 @@ export function PacketView() {
   const chosen = chosenPacket(known.packets, wanted)
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: keys are a shortcut of the buttons inside
-    <div class="packet" onKeyDown={(event) => stepByKey(event, chosen)}>
+    <div class="packet-view" onKeyDown={(event) => stepByKey(event, chosen)}>
       <PacketBar chosen={chosen} />
       {wanted === null ? (
         <p class="quiet">No packet is chosen: this is the flow’s first on this page.</p>
