@@ -189,6 +189,25 @@ describe.skipIf(!canBrowse)('the headers of a packet', () => {
     await page.context().close()
   })
 
+  test('hostile names of points show as text, in headers and charts', async () => {
+    const names = ['<script>alert(1)', `"'&lt;${'w'.repeat(10_000)}`, '\u202egnp.exe\u001b[31m']
+    const files = ['container', 'bridge', 'uplink'].map((file) =>
+      join(captureOf('double-nat'), `${file}.pcap.gz`),
+    )
+    const path = await reports.make(...names.map((name, i) => `${name}=${files[i]}`))
+    for (const view of ['packet', 'charts']) {
+      const { page, faults } = await openPage(browser, path, { width: 360, hash: `#flow=1&view=${view}` })
+      const shown = page.locator(view === 'packet' ? '.headers' : '.charts')
+      await expect.poll(() => shown.first().textContent()).toContain('<script>alert(1)')
+      const text = (await shown.first().textContent())!
+      expect(text).toContain('gnp.exe')
+      for (const char of ['\u202e', '\u001b']) expect(text).not.toContain(char)
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360)
+      expect(faults).toEqual([])
+      await page.context().close()
+    }
+  })
+
   test.each([
     ['light', 1440],
     ['dark', 1440],
