@@ -32,12 +32,14 @@ export function drawDensity(context: CanvasRenderingContext2D, scene: Scene): vo
     [reverse, inks.reverse, right, -1],
   ] as const) {
     context.fillStyle = ink
+    context.globalAlpha = 0.6
     for (let i = 0; i < stripes; i++) {
       if (counts[i] === 0) continue
       const wide = Math.max(2, (counts[i]! / most) * full)
       context.fillRect(way > 0 ? from : from - wide, i * STRIPE_PX, wide, STRIPE_PX)
     }
   }
+  context.globalAlpha = 1
   drawCrosses(context, scene, lost, (left + right) / 2)
 }
 

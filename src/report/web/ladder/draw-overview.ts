@@ -26,6 +26,7 @@ export function drawOverview(
   }
   for (const [side, ink] of [inks.forward, inks.reverse].entries()) {
     context.fillStyle = ink
+    context.globalAlpha = 0.75
     for (let i = 0; i < stripes; i++) {
       const count = counts[side]![i]!
       if (count === 0) continue
@@ -34,12 +35,13 @@ export function drawOverview(
       context.fillRect(side === 0 ? 0 : width - wide, i * STRIPE_PX, wide, STRIPE_PX)
     }
   }
+  context.globalAlpha = 1
   context.strokeStyle = inks.loss
   context.lineWidth = 1.5
   context.beginPath()
   let free = Number.NEGATIVE_INFINITY
   for (const row of model.remarkable) {
-    const y = stripeOf(model.startNs[row]!) * STRIPE_PX
+    const y = Math.max(4, Math.min(height - 4, stripeOf(model.startNs[row]!) * STRIPE_PX))
     if ((model.ending[row] !== Ending.Lost && model.ending[row] !== Ending.Answered) || y < free) continue
     free = y + 8
     context.moveTo(width / 2 - 3, y - 3)

@@ -55,9 +55,9 @@ export function LadderCanvas() {
   return (
     <div class="ladder-frame" ref={frame}>
       <ColumnHeads layout={layout} />
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: an application with keys of its own */}
       <div
         class="ladder-canvas"
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: an application has keys of its own
         tabIndex={0}
         role="application"
         aria-roledescription="ladder"

@@ -1,9 +1,10 @@
 /** Draws the ladder: columns, time axis, arrows or their density, labels. Cost follows what is to be seen, not the flow. */
 
-import { formatDurationNs } from '../../quantities.ts'
+import { formatCounted, formatDurationNs } from '../../quantities.ts'
 import { drawArrows, drawEndings } from './draw-arrows.ts'
 import { drawDensity } from './draw-density.ts'
 import { drawLabels } from './draw-labels.ts'
+import type { Row } from './ladder-model.ts'
 import { rowsIn, ticksOf } from './ladder-scale.ts'
 import { isDense, type Scene, yAt, yOf } from './ladder-scene.ts'
 import { sinceStart } from './packet-words.ts'
@@ -121,28 +122,47 @@ function drawRowAxis(context: CanvasRenderingContext2D, scene: Scene): void {
     const y = yOf(scene, row, model.startNs[row]!)
     if (y < free) continue
     free = y + 14 * zoom
-    context.fillText(sinceStart(model.startNs[row]!), right, y, right)
+    context.fillText(rowTime(scene, row, row > first), right, y, right)
   }
   if (rowPx < 24 * zoom) return
   context.font = `${10 * zoom}px ${inks.sans}`
-  context.textAlign = 'left'
   context.strokeStyle = inks['line-strong']
   for (let row = Math.max(1, first); row < last; row++) {
     const left = model.packets[row]!.number - model.packets[row - 1]!.number - 1
     const idle = model.startNs[row]! - model.startNs[row - 1]!
     if (idle < IDLE_NS && left === 0) continue
-    const words = [
-      ...(idle >= IDLE_NS ? [`${formatDurationNs(idle)} later`] : []),
-      ...(left > 0 ? [`${left} not in this page`] : []),
-    ].join(', ')
     const y = Math.round(yAt(range, layout.height, row)) + 0.5
-    const wide = context.measureText(words).width
     context.setLineDash([2, 4])
     context.beginPath()
-    context.moveTo(8 * zoom, y)
-    context.lineTo(layout.width - wide - 16 * zoom, y)
+    context.moveTo(axis, y)
+    context.lineTo(layout.width, y)
     context.stroke()
     context.setLineDash([])
-    context.fillText(words, layout.width - wide - 8 * zoom, y)
+    const wait = formatDurationNs(idle)
+    if (idle >= IDLE_NS) context.fillText(layout.isNarrow ? `+${wait}` : `${wait} later`, right, y, right)
+    if (left > 0) drawLeftOut(context, scene, `${formatCounted(left, 'packet')} not in this page`, y)
   }
+}
+
+function drawLeftOut(
+  context: CanvasRenderingContext2D,
+  { layout, inks }: Scene,
+  words: string,
+  y: number,
+): void {
+  const x = layout.width - 8 * layout.zoom
+  const wide = context.measureText(words).width
+  context.fillStyle = inks.paper
+  context.fillRect(x - wide - 4, y - 6 * layout.zoom, wide + 8, 12 * layout.zoom)
+  context.fillStyle = inks['ink-soft']
+  context.fillText(words, x, y)
+}
+
+/** Where there is little room and the time looks as in the row before: how much later it is. */
+function rowTime({ model, layout }: Scene, row: Row, hasBefore: boolean): string {
+  const ns = model.startNs[row]!
+  if (!layout.isNarrow) return sinceStart(ns)
+  const text = formatDurationNs(ns)
+  const before = hasBefore ? model.startNs[row - 1]! : ns
+  return hasBefore && formatDurationNs(before) === text ? `+${formatDurationNs(ns - before)}` : text
 }

@@ -14,13 +14,14 @@ export interface Layout {
   x: readonly number[]
   /** Between two columns; the whole plot's width where there is one only. */
   gap: number
+  isNarrow: boolean
   /** Size of the type against that at a root font of 15 px. */
   zoom: number
 }
 
 export function layoutOf(columns: number, frameWidth: number, height: number, zoom: number): Layout {
   const isNarrow = frameWidth < 480 * zoom
-  const axis = (isNarrow ? 54 : 70) * zoom
+  const axis = (isNarrow ? 54 : 84) * zoom
   const gaps = Math.max(1, columns - 1)
   const margin = Math.max(14 * zoom, Math.min(54 * zoom, (frameWidth - axis) / (gaps + 1) / 2))
   const width = Math.max(frameWidth, axis + 2 * margin + gaps * MIN_GAP_PX * zoom)
@@ -29,5 +30,5 @@ export function layoutOf(columns: number, frameWidth: number, height: number, zo
     columns === 1
       ? [(axis + width) / 2]
       : Array.from({ length: columns }, (_, i) => Math.round(axis + margin + i * gap))
-  return { width, height, axis, x, gap, zoom }
+  return { width, height, axis, x, gap, isNarrow, zoom }
 }

@@ -57,7 +57,7 @@ export function PacketList() {
         tabIndex={0}
         aria-label={`Packets of flow ${flow}`}
         aria-activedescendant={isBuilt ? `packet-line-${selected}` : undefined}
-        style={{ height: `${Math.max(plotHeight.value, 160)}px` }}
+        style={{ height: `${plotHeight.value}px` }}
         onKeyDown={onKeyDown}
         onPointerLeave={() => {
           hovered.value = -1

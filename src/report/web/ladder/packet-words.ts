@@ -61,9 +61,13 @@ export function shortSummary(summary: string): string {
   return /^\[[^\]]*\]/.exec(summary)?.[0] ?? summary
 }
 
-/** A time since the flow's start. */
+/** A time since the flow's start, to the µs: neighbours in a long flow differ only there. */
 export function sinceStart(ns: number): string {
-  return ns === 0 ? '0' : formatDurationNs(ns)
+  if (ns === 0) return '0'
+  const size = Math.abs(ns)
+  const sign = ns < 0 ? '−' : ''
+  if (size >= 1e9) return `${sign}${(size / 1e9).toFixed(6)} s`
+  return size >= 1e6 ? `${sign}${(size / 1e6).toFixed(3)} ms` : formatDurationNs(ns)
 }
 
 /** From the flow's start to the packet's first sighting. */
