@@ -42,6 +42,7 @@ function lineOf(context: CanvasRenderingContext2D, scene: Scene, row: Row): void
     if (i === model.sightingsFrom[row]!) context.moveTo(x, y)
     else context.lineTo(x, y)
   }
+  if (isAlone(scene, row)) context.lineTo(aloneX(scene, row), yOf(scene, row, model.endNs[row]!))
 }
 
 /** A dot where the packet was seen first, a head where it came to: at each column where there is room for them. */
@@ -56,17 +57,37 @@ function headsOf(
   const [from, to] = [model.sightingsFrom[row]!, model.sightingsFrom[row + 1]!]
   if (from === to) return
   dot(context, layout.x[model.column[from]!]!, yOf(scene, row, model.timeNs[from]!), size * 0.42)
+  if (isAlone(scene, row)) {
+    const [x, y] = [aloneX(scene, row), yOf(scene, row, model.endNs[row]!)]
+    arrowHead(context, x, y, model.isReverse(row) ? -size : size, 0)
+    return
+  }
   for (let i = isEach ? from + 1 : Math.max(from + 1, to - 1); i < to; i++) {
     const [x, y] = [layout.x[model.column[i]!]!, yOf(scene, row, model.timeNs[i]!)]
     const dx = x - layout.x[model.column[i - 1]!]!
     const dy = y - yOf(scene, row, model.timeNs[i - 1]!)
     const length = Math.hypot(dx, dy) || 1
     const [ux, uy] = [(dx / length) * size, (dy / length) * size]
-    context.moveTo(x, y)
-    context.lineTo(x - ux - uy * 0.5, y - uy + ux * 0.5)
-    context.lineTo(x - ux + uy * 0.5, y - uy - ux * 0.5)
-    context.closePath()
+    arrowHead(context, x, y, ux, uy)
   }
+}
+
+/** A head whose tip is at `x`, `y`; `ux` and `uy` are its length and direction. */
+function arrowHead(context: CanvasRenderingContext2D, x: number, y: number, ux: number, uy: number): void {
+  context.moveTo(x, y)
+  context.lineTo(x - ux - uy * 0.5, y - uy + ux * 0.5)
+  context.lineTo(x - ux + uy * 0.5, y - uy - ux * 0.5)
+  context.closePath()
+}
+
+/** Seen at one point only, and not lost behind it: a short arrow shows where it went. */
+function isAlone({ model }: Scene, row: Row): boolean {
+  return model.sightingsFrom[row + 1]! - model.sightingsFrom[row]! === 1 && model.ending[row] !== Ending.Lost
+}
+
+function aloneX({ model, layout }: Scene, row: Row): number {
+  const way = model.isReverse(row) ? -1 : 1
+  return layout.x[model.column[model.sightingsFrom[row]!]!]! + 20 * way * layout.zoom
 }
 
 /** Crosses of lost packets, and the signs of those that were answered, not seen further on, or doubtful. */
@@ -81,7 +102,8 @@ export function drawEndings(context: CanvasRenderingContext2D, scene: Scene, fir
     const y = yOf(scene, row, model.timeNs[at]!)
     const way = model.isReverse(row) ? -1 : 1
     if (ending === Ending.Lost) drawLost(context, scene, x, y, lostX(scene, row))
-    else if (ending === Ending.Answered) drawStopped(context, scene, x + 8 * way * layout.zoom, y)
+    else if (ending === Ending.Answered)
+      drawStopped(context, scene, x + (isAlone(scene, row) ? 22 : 8) * way * layout.zoom, y)
     else {
       context.fillStyle = inks.warn
       context.font = `700 ${12 * layout.zoom}px ${inks.sans}`
