@@ -233,6 +233,16 @@ describe.skipIf(!canBrowse)('the ladder', () => {
     await page.context().close()
   })
 
+  test('says how many of its packets the page has', async () => {
+    const path = join(folder, 'part.html')
+    writeFileSync(path, longFlowPage(200, 1300))
+    const { page } = await open(path)
+    expect(await page.locator('.ladder-legend').innerText()).toContain(
+      '200 of 1,500 packets are in this page',
+    )
+    await page.context().close()
+  })
+
   test.each([
     { width: 360, height: 800, theme: 'light' },
     { width: 1920, height: 1080, theme: 'dark' },
@@ -267,6 +277,11 @@ describe.skipIf(!canBrowse)('the ladder', () => {
       page.locator('.flow').boundingBox(),
     ])
     expect(canvas!.x + canvas!.width).toBeLessThanOrEqual(panel!.x + panel!.width)
+    const lines = await listOf(page).getByRole('option').count()
+    expect(lines).toBe(13)
+    expect((await page.locator('.ladder-packets .scroller').boundingBox())!.height).toBeGreaterThan(
+      lines * 20,
+    )
     await page.context().close()
   })
 })

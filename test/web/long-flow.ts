@@ -17,8 +17,8 @@ const SERVER = { ip: '203.0.113.238', port: 80 }
 /** Each so many packets to the server one is lost behind the bridge, and the next is the same again. */
 export const LOST_EACH = 1000
 
-/** Both directions in turn; `number` counts from 1. */
-export function longFlowPage(packets: number): string {
+/** Both directions in turn. The report says that there were `leftOut` packets more. */
+export function longFlowPage(packets: number, leftOut = 0): string {
   const assets = pageAssets()
   const pieces = [pageHead(assets, 'a long flow')]
   const blocks = Math.ceil(packets / BLOCK_PACKETS)
@@ -31,7 +31,7 @@ export function longFlowPage(packets: number): string {
       descriptions: {},
       blocks: Array.from({ length: blocks }, (_, block) => ({ flows: [1, 1], packets: sizeOf(block) })),
     }),
-    pageElement(PageElement.report, JSON.stringify(longFlowReport(packets))),
+    pageElement(PageElement.report, JSON.stringify(longFlowReport(packets, leftOut))),
   )
   for (let block = 0; block < blocks; block++) {
     const list = Array.from({ length: sizeOf(block) }, (_, i) => packetOf(block * BLOCK_PACKETS + i + 1))
@@ -41,7 +41,7 @@ export function longFlowPage(packets: number): string {
   return pieces.join('')
 }
 
-function longFlowReport(packets: number): Report {
+function longFlowReport(packets: number, leftOut: number): Report {
   const lost = Math.floor(packets / LOST_EACH)
   const last = String(START_NS + BigInt(packets) * BigInt(GAP_NS))
   const half = packets / 2
@@ -54,7 +54,7 @@ function longFlowReport(packets: number): Report {
     firstNs: String(START_NS),
     lastNs: last,
     forward: { packets: half, bytes: half * 100, path: POINTS.map((_, i) => station(i, false)) },
-    reverse: { packets: half, bytes: half * 100, path: POINTS.map((_, i) => station(3 - i, true)) },
+    reverse: { packets: half + leftOut, bytes: half * 100, path: POINTS.map((_, i) => station(3 - i, true)) },
     translations: [{ kind: 'snat', between: ['bridge', 'uplink'], from: CLIENT, to: OUTSIDE }],
     lost: [
       {

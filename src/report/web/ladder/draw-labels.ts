@@ -51,7 +51,7 @@ function drawLabel(
   const wordAtCross = crossWord(context, scene, row, y, others)
   const marks = marksOf(model.packets[row]!).filter(({ sign }) => !(wordAtCross && sign === '✕'))
   const pieces = fitted(model.packets[row]!.summary, marks, others, Math.floor(width / charPx), scene)
-  const chars = pieces.reduce((sum, { text }) => sum + text.length, 0)
+  const chars = lengthOf(pieces)
   const long = Math.min(width, chars * charPx)
   let x = isTight
     ? Math.max(left, Math.min(left + width - long, isReverse ? start - inset - long : start + inset))
@@ -105,16 +105,23 @@ function fitted(
     marks.map((mark) => ({ text: `  ${how(mark)}`, ink: inks[mark.tone] }))
   const full = toned(({ sign, short, long, tone }) => `${sign} ${tone === 'loss' ? long : short}`)
   const short = toned(({ sign, short }) => `${sign} ${short}`)
+  if (marks.length === 0 && summary.length + lengthOf(more) > room) {
+    const left = Math.max(1, room - lengthOf(more) - 1)
+    return [{ text: `${summary.slice(0, left)}…`, ink: inks.ink }, ...more]
+  }
   const tries: Piece[][] = [
     [{ text: summary, ink: inks.ink }, ...full, ...more],
     [{ text: summary, ink: inks.ink }, ...short, ...more],
     [{ text: shortSummary(summary), ink: inks.ink }, ...short, ...more],
     [{ text: shortSummary(summary), ink: inks.ink }, ...toned(({ sign }) => sign), ...more],
   ]
-  const lengthOf = (pieces: readonly Piece[]) => pieces.reduce((sum, { text }) => sum + text.length, 0)
   const fits = tries.find((pieces) => lengthOf(pieces) <= room)
   if (fits) return fits
   const [head, ...rest] = tries.at(-1)!
   const left = Math.max(1, room - lengthOf(rest) - 1)
   return [{ text: `${head!.text.slice(0, left)}…`, ink: inks.ink }, ...rest]
+}
+
+function lengthOf(pieces: readonly Piece[]): number {
+  return pieces.reduce((sum, { text }) => sum + text.length, 0)
 }

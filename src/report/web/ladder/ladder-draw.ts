@@ -23,8 +23,10 @@ export function drawLadder(context: CanvasRenderingContext2D, scene: Scene): voi
   if (scale === 'time' || dense) drawTimeAxis(context, scene)
   else drawRowAxis(context, scene)
   drawColumns(context, scene)
-  if (dense) drawDensity(context, scene)
-  else {
+  if (dense) {
+    drawDensity(context, scene)
+    if (scene.selected >= 0) drawArrows(context, scene, scene.selected, scene.selected + 1)
+  } else {
     const [first, last] = rowsIn(model, range, scale)
     drawArrows(context, scene, first, last)
     drawEndings(context, scene, first, last)
@@ -88,7 +90,7 @@ function drawTimeAxis(context: CanvasRenderingContext2D, scene: Scene): void {
   const { layout, range, inks, scale, model } = scene
   axisType(context, scene)
   const { zoom, axis } = layout
-  const right = axis - 10 * zoom
+  const right = axis - (layout.isNarrow ? 7 : 10) * zoom
   context.strokeStyle = inks.line
   context.lineWidth = 1
   if (scale === 'even') {
@@ -115,7 +117,7 @@ function drawRowAxis(context: CanvasRenderingContext2D, scene: Scene): void {
   const { zoom, axis } = layout
   axisType(context, scene)
   const rowPx = layout.height / (range.to - range.from)
-  const right = axis - 10 * zoom
+  const right = axis - (layout.isNarrow ? 7 : 10) * zoom
   let free = Number.NEGATIVE_INFINITY
   const [first, last] = rowsIn(model, range, 'even')
   for (let row = first; row < last; row++) {
@@ -161,7 +163,7 @@ function drawLeftOut(
 /** Where there is little room and the time looks as in the row before: how much later it is. */
 function rowTime({ model, layout }: Scene, row: Row, hasBefore: boolean): string {
   const ns = model.startNs[row]!
-  if (!layout.isNarrow) return sinceStart(ns)
+  if (!layout.isNarrow || ns === 0) return sinceStart(ns)
   const text = formatDurationNs(ns)
   const before = hasBefore ? model.startNs[row - 1]! : ns
   return hasBefore && formatDurationNs(before) === text ? `+${formatDurationNs(ns - before)}` : text

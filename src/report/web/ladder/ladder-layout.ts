@@ -1,7 +1,7 @@
 /** Where the columns of a ladder stand across its width, in CSS pixels. */
 
 /** Row height on the even scale where there is room, at a root font of 15 px. */
-export const ROW_PX = 30
+export const ROW_PX = 32
 /** Arrows get shorter only down to here; then the ladder is wider than its frame, which scrolls. */
 const MIN_GAP_PX = 22
 

@@ -38,7 +38,7 @@ export class LadderModel {
   sightingsFrom = new Uint32Array(65)
   column = new Int16Array(256)
   timeNs = new Float64Array(256)
-  /** Packets that did not simply arrive, or were sent again. */
+  /** Packets that did not simply arrive, were sent again, or came in several frames. */
   readonly remarkable: Row[] = []
   /** Latest end up to a row, earliest start from a row on: both only ever rise, so that both can be searched. */
   #latestEnd = new Float64Array(64)
@@ -129,7 +129,7 @@ export class LadderModel {
       (isForward ? 0 : PacketFlag.Reverse) |
       (retransmission ? PacketFlag.Resent : 0) |
       (isSeveral ? PacketFlag.SeveralFrames : 0)
-    if (retransmission || ending !== Ending.Arrived) this.remarkable.push(row)
+    if (retransmission || isSeveral || ending !== Ending.Arrived) this.remarkable.push(row)
   }
 
   #missedColumn({ direction, lostBetween }: PagePacket, last: number): number {

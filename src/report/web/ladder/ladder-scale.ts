@@ -14,8 +14,8 @@ export interface Range {
 /** No closer than this: clocks tell no more. */
 const MIN_SPAN: Readonly<Record<Scale, number>> = { even: 2, time: 2000 }
 /** On the even scale a packet's own time fills this part of its row; its label stands above. */
-const EVEN_TOP = 0.49
-const EVEN_HEIGHT = 0.28
+const EVEN_TOP = 0.46
+const EVEN_HEIGHT = 0.24
 
 /** The whole flow. */
 export function boundsOf(model: LadderModel, scale: Scale): Range {

@@ -6,6 +6,7 @@ import { columnsKey, columnsOf, type RewriteMark, rewriteMarks } from './ladder-
 import { ROW_PX } from './ladder-layout.ts'
 import { LadderModel, type Row } from './ladder-model.ts'
 import { boundsOf, converted, limited, moved, type Range, type Scale, shown, zoomed } from './ladder-scale.ts'
+import { isDense } from './ladder-scene.ts'
 
 const ZOOM_STEP = 1.5
 
@@ -113,6 +114,11 @@ export function move(part: number): boolean {
 export function showAll(): void {
   range.value = bounds.peek()
 }
+
+/** Whether there are too many packets in what is shown to draw each. */
+export const isFar = computed(
+  () => ladder.value !== null && isDense(ladder.value.model, range.value, scale.value, plotHeight.value),
+)
 
 /** Whether all of the flow is shown. */
 export const isWhole = computed(

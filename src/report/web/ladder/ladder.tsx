@@ -3,19 +3,16 @@
 import './ladder.css'
 import { useSignalEffect } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
-import { formatCount, formatCounted } from '../../quantities.ts'
-import { selectedFlow, selectedPackets } from '../state.ts'
+import { selectedPackets } from '../state.ts'
 import { typeZoom } from './inks.ts'
 import { LadderCanvas } from './ladder-canvas.tsx'
+import { Legend } from './ladder-legend.tsx'
 import type { Scale } from './ladder-scale.ts'
-import { isDense } from './ladder-scene.ts'
 import {
   hovered,
   isWhole,
   keepRange,
   ladder,
-  plotHeight,
-  range,
   scale,
   selectedRow,
   setScale,
@@ -26,7 +23,7 @@ import {
 } from './ladder-state.ts'
 import { Overview } from './overview.tsx'
 import { PacketList } from './packet-list.tsx'
-import { marksOf, sentenceOf } from './packet-words.ts'
+import { sentenceOf } from './packet-words.ts'
 
 const SCALES: readonly { name: Scale; title: string; words: string }[] = [
   {
@@ -116,39 +113,6 @@ function Controls() {
       </div>
       <p class="words quiet">{words}</p>
     </div>
-  )
-}
-
-/** What the signs mean, as far as this flow has them. */
-function Legend() {
-  const { model, count } = ladder.value!
-  const flow = selectedFlow.value!
-  const all = flow.forward.packets + flow.reverse.packets
-  const marks = new Map<string, { sign: string; short: string; tone: string }>()
-  for (const row of model.remarkable.slice(0, 2000))
-    for (const mark of marksOf(model.packets[row]!))
-      if (!marks.has(mark.sign))
-        marks.set(mark.sign, mark.sign === '↩' ? { ...mark, short: 'ICMP error' } : mark)
-  const isFar = isDense(model, range.value, scale.value, plotHeight.value)
-  return (
-    <p class="ladder-legend">
-      <span class="arrow forward">→ to the server</span>
-      <span class="arrow reverse">← to the client</span>
-      {[...marks.values()].map(({ sign, short, tone }) => (
-        <span key={sign} class={`mark ${tone}`}>
-          {sign} {short}
-        </span>
-      ))}
-      {flow.duplicates > 0 ? (
-        <span>{formatCounted(flow.duplicates, 'frame')} seen twice at one point, counted once</span>
-      ) : null}
-      {count < all ? (
-        <span>
-          {formatCount(count)} of {formatCounted(all, 'packet')} are in this page
-        </span>
-      ) : null}
-      {isFar ? <span>Too many for arrows: bars tell how many. Zoom in for each.</span> : null}
-    </p>
   )
 }
 

@@ -3,11 +3,14 @@
 import { elementScroll, observeElementOffset, observeElementRect, Virtualizer } from '@tanstack/virtual-core'
 import { useEffect, useLayoutEffect, useReducer, useRef } from 'preact/hooks'
 import type { Row } from './ladder-model.ts'
+import { rowsIn } from './ladder-scale.ts'
 import {
   hovered,
   ladder,
   openRow,
   plotHeight,
+  range,
+  scale,
   selectedRow,
   selectRow,
   viewport,
@@ -17,8 +20,8 @@ import { arrowOf, marksOf, timeOf, tookOf } from './packet-words.ts'
 import { isPrinting } from './printing.ts'
 
 const LINE_PX = 26
-/** On paper the list has so many lines at most. */
-const MOST_PRINTED = 400
+/** On paper the list has so many lines at most, from the first one on that the ladder shows. */
+const MOST_PRINTED = 150
 
 type Rows = Virtualizer<HTMLDivElement, HTMLDivElement>
 
@@ -29,11 +32,13 @@ export function PacketList() {
   const rows = useRows(count, line, scroller)
   const selected = selectedRow.value
   useEffect(() => {
-    if (selected >= 0) rows.scrollToIndex(selected, { align: 'auto' })
+    if (selected < 0) return
+    const isNear = rows.getVirtualItems().some(({ index }) => index === selected)
+    rows.scrollToIndex(selected, { align: isNear ? 'auto' : 'center' })
   }, [selected, flow])
   const printed = isPrinting.value
   const items = printed
-    ? Array.from({ length: Math.min(count, MOST_PRINTED) }, (_, index) => ({ index, start: index * line }))
+    ? printedRows(count).map((index, i) => ({ index, start: i * line }))
     : rows.getVirtualItems()
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return
@@ -57,7 +62,7 @@ export function PacketList() {
         tabIndex={0}
         aria-label={`Packets of flow ${flow}`}
         aria-activedescendant={isBuilt ? `packet-line-${selected}` : undefined}
-        style={{ height: `${plotHeight.value}px` }}
+        style={{ height: `${printed ? items.length * line : plotHeight.value}px` }}
         onKeyDown={onKeyDown}
         onPointerLeave={() => {
           hovered.value = -1
@@ -134,6 +139,12 @@ function Line({ row, start, height, originNs, isSelected, count }: LineProps) {
       <span class="took">{tookOf(packet)}</span>
     </div>
   )
+}
+
+function printedRows(count: number): Row[] {
+  const { model } = ladder.peek()!
+  const first = Math.min(rowsIn(model, range.peek(), scale.peek())[0], Math.max(0, count - MOST_PRINTED))
+  return Array.from({ length: Math.min(count - first, MOST_PRINTED) }, (_, i) => first + i)
 }
 
 /** The list's window on its rows. */

@@ -86,13 +86,14 @@ export function tookOf({ sightings }: PagePacket): string {
 export function sentenceOf(packet: PagePacket, originNs: string): string {
   const { number, direction, sightings, summary } = packet
   const took = tookOf(packet)
+  const time = timeOf(packet, originNs)
   const way =
     sightings.length > 1
       ? `${sightings[0]!.point} to ${sightings.at(-1)!.point}`
       : (sightings[0]?.point ?? '')
   return [
     `Packet ${number}`,
-    `${timeOf(packet, originNs)} after the start`,
+    time === '0' ? 'at the start' : `${time} after the start`,
     direction === 'forward' ? 'to the server' : 'to the client',
     summary,
     took === '' ? `seen at ${way}` : `${way} in ${took}`,
