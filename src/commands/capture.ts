@@ -19,6 +19,7 @@ import type { TraceTask } from '../receipts/tracing.ts'
 import { type FlowFilter, selectFlows } from '../report/filter.ts'
 import { renderJsonChunks } from '../report/json.ts'
 import { renderText } from '../report/text.ts'
+import { CapturedPage, checkPageFlags } from './captured-page.ts'
 import {
   addExpectationOptions,
   checkExpectationFlags,
@@ -58,6 +59,7 @@ interface CaptureFlags extends ExpectationFlags {
   ndjson?: boolean
   watch?: boolean
   explain?: boolean
+  html?: string
   keepClocks?: boolean
 }
 
@@ -133,6 +135,7 @@ export function captureCommand(): Command {
     .option('--ndjson', 'print a line of JSON for each packet as it completes')
     .option('--watch', 'show the live flows as a table that fills the terminal')
     .option('--explain', 'at the end, explain the first request and its answer as hoptrace explain does')
+    .option('--html <file>', 'at the end, write one HTML page about it, as hoptrace report does')
     .addHelpText('after', EXAMPLES)
     .action(run)
   return addExpectationOptions(command)
@@ -182,7 +185,8 @@ async function run(flags: CaptureFlags): Promise<void> {
       becomeUser(user)
       if (flags.rotate) requireFolderOf(user, flags.write!)
     }
-    if (flags.explain) explained = new ExplainedCapture(flags.write)
+    const page = flags.html === undefined ? null : await CapturedPage.open(flags.html)
+    if (flags.explain || page) explained = new ExplainedCapture(flags.write)
     file = await openFile(flags, records, points, explained?.path ?? flags.write)
     const verdicts = await Verdicts.open(flags, stdout)
     await receiptsBegun
@@ -244,7 +248,8 @@ async function run(flags: CaptureFlags): Promise<void> {
         `\n${renderText(selected, { columns: stdout.columns, color: stdout.color, hidesLinks: true })}`,
       )
     await verdicts.write(selected, suiteOf(flags))
-    await explained?.tell({ filter, tunnelPorts: flags.decodeAs }, stdout)
+    if (flags.explain) await explained!.tell({ filter, tunnelPorts: flags.decodeAs }, stdout)
+    await page?.write(explained!.path, { ...flags, title: suiteOf(flags), judged: selected })
     await stdout.end()
   } finally {
     watch?.close()
@@ -290,7 +295,8 @@ function check(flags: CaptureFlags): void {
     Boolean,
   )
   if (outputs.length > 1) throw new HoptraceError(`${outputs.join(' and ')} both want stdout: choose one`)
-  checkExpectationFlags(flags, outputs, [flags.write])
+  checkExpectationFlags(flags, outputs, [flags.write, flags.html])
+  checkPageFlags(flags)
   if (
     !flags.join &&
     (flags.write === undefined ||
