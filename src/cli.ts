@@ -26,7 +26,7 @@ program.addCommand(analyzeCommand())
 program.addCommand(explainCommand())
 program.addCommand(reportCommand(version))
 program.addCommand(pointsCommand())
-program.addCommand(captureCommand())
+program.addCommand(captureCommand(version))
 program.addCommand(labCommand())
 endInOneLine(program, 'hoptrace')
 

@@ -42,10 +42,17 @@ export interface LiveListener {
   maxJourneysAtOnce?: number
   /** Called every 50 ms or so. */
   tick?(view: LiveView): Promise<void>
+  /** Called once, when all packets have been told. */
+  end?(view: LiveView, receipts: readonly Receipts[]): Promise<void>
 }
 
+/** Where frames are written to. What it throws or rejects with ends the capture. */
+export type CaptureFile = Pick<RotatingFile, 'add' | 'flush' | 'finish'>
+
 export interface LiveOptions {
-  file?: RotatingFile | null
+  file?: CaptureFile | null
+  /** Gets each record, after the file. */
+  alsoTo?: RecordWriter
   listener?: LiveListener
   /** Points that are captured at the moment: a packet that all of these have seen has arrived. */
   activePoints?: () => PointIndex[]
@@ -69,7 +76,7 @@ export async function analyzeLive(
   records: LiveRecords,
   options: LiveOptions = {},
 ): Promise<{ report: Report; receipts: Receipts | null; fileError: HoptraceError | null }> {
-  const { listener, file } = options
+  const { listener, file, alsoTo } = options
   if (!options.keepClocks) records.compareClocks(new LiveClocks(options.tunnelPorts))
   const maxTold = listener?.journeys ? listener.maxJourneysAtOnce : 0
   let fileError: HoptraceError | null = null
@@ -78,7 +85,7 @@ export async function analyzeLive(
     fileError ??= error
     records.stop()
   }
-  const writer: RecordWriter | null = file
+  const fileWriter: RecordWriter | null = file
     ? {
         add(point, record, packet) {
           try {
@@ -89,6 +96,7 @@ export async function analyzeLive(
         },
       }
     : null
+  const writer = both(fileWriter, alsoTo ?? null)
   const newGeneration = (before: Generation | null) =>
     new Generation(records, { writer, maxJourneysAtOnce: maxTold, tunnelPorts: options.tunnelPorts }, before)
   let generation = newGeneration(null)
@@ -148,6 +156,7 @@ export async function analyzeLive(
   await tell(true)
   if (telling !== null) await Promise.race([telling, setTimeout(LAST_TELL_MS)])
   await tell(true)
+  await listener?.end?.(generation.view(), receipts === null ? [] : [receipts])
   const report = withArray(
     generation.joining.report(generation.flows(), {
       warnings: generation.warnings(),
@@ -182,6 +191,16 @@ export async function recordLive(
     if (!(error instanceof HoptraceError)) throw error
     records.stop()
     return error
+  }
+}
+
+function both(one: RecordWriter | null, other: RecordWriter | null): RecordWriter | null {
+  if (one === null || other === null) return one ?? other
+  return {
+    add(point, record, packet) {
+      one.add(point, record, packet)
+      other.add(point, record, packet)
+    },
   }
 }
 

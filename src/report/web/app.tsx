@@ -3,6 +3,7 @@
 import { FindingList } from './findings/finding-list.tsx'
 import { FlowSection } from './flow-section.tsx'
 import { FlowTable } from './flows/flow-table.tsx'
+import { LiveBar } from './live/live-bar.tsx'
 import { PageHeader } from './page-header.tsx'
 import { PathView } from './path/path-view.tsx'
 import { report, startError } from './state.ts'
@@ -21,6 +22,7 @@ export function App() {
         Skip to the flows
       </a>
       <PageHeader />
+      <LiveBar />
       <main id="main" tabIndex={-1}>
         <PathView />
         <div class="columns">
