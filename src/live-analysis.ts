@@ -18,7 +18,7 @@ import { type FlowReport, type Report, withArray } from './report/model.ts'
 const TELL_EVERY_MS = 50
 /** At the end whoever is told gets so long to take it in, in ms: a reader may have stopped. */
 const LAST_TELL_MS = 2000
-/** Telling may take one part in so many of the time. */
+/** Telling may take one part in so many of the time: of the processor's, as the clock of a busy machine says little. */
 const TELL_SHARE = 5
 /** Between two looks at whether it is time to end. */
 const FRAMES_AT_A_TIME = 1 << 16
@@ -111,7 +111,7 @@ export async function analyzeLive(
   // Writing waits for whoever reads; capturing and joining do not wait for that.
   let telling: Promise<unknown> | null = null
   const tell = async (isLast: boolean) => {
-    const beginMs = performance.now()
+    const before = process.cpuUsage()
     const points = options.activePoints?.() ?? records.points.map((point) => point.index)
     if (telling === null) {
       const told = maxTold === 0 ? null : generation.take(points)
@@ -126,7 +126,8 @@ export async function analyzeLive(
       }
     }
     if (!isLast) await listener?.tick?.(generation.view())
-    nextTellMs = performance.now() + Math.max(TELL_EVERY_MS, TELL_SHARE * (performance.now() - beginMs))
+    const { user, system } = process.cpuUsage(before)
+    nextTellMs = performance.now() + Math.max(TELL_EVERY_MS, (TELL_SHARE * (user + system)) / 1000)
   }
   const { maxPackets = Number.POSITIVE_INFINITY } = options
   for (;;) {

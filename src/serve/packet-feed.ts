@@ -5,10 +5,10 @@ import { decodeFrame } from '../decode/frame.ts'
 import { Headers } from '../decode/headers.ts'
 import type { UdpTunnel } from '../decode/udp-tunnels.ts'
 import { PAYLOAD_BYTES, pageFrameOf } from '../page-packets.ts'
-import { harmlessCopy } from '../report/harmless.ts'
 import type { JourneyReport } from '../report/journey-lines.ts'
 import type { PageFrame, PagePacket } from '../report/page-data.ts'
 import type { FrameRing } from './frame-ring.ts'
+import { harmlessLine } from './harmless-line.ts'
 
 /** Whoever opens a page later, or reloads it, gets so many. */
 const MAX_PACKETS = 20_000
@@ -39,8 +39,8 @@ export class PacketFeed {
     const bytes = journey.sightings
       .slice(0, MAX_SIGHTINGS)
       .map(({ frames }) => frames.slice(0, MAX_FRAMES).flatMap((frame) => this.#frameOf(frame)))
-    const packet: PagePacket = { ...harmlessCopy(journey), number: this.#numberIn(journey.flow), bytes }
-    const line = JSON.stringify(packet)
+    const more: Omit<PagePacket, keyof JourneyReport> = { number: this.#numberIn(journey.flow), bytes }
+    const line = `${harmlessLine(journey).slice(0, -1)},${JSON.stringify(more).slice(1)}`
     if (this.end - this.first === MAX_PACKETS) this.#forgetOldest()
     this.#lines[this.end++ % MAX_PACKETS] = line
     this.#characters += line.length

@@ -3,6 +3,7 @@
 import { harmlessCopy } from '../report/harmless.ts'
 import type { StreamedReport } from '../report/model.ts'
 import type { LiveHead, LiveStatus } from '../report/page-live.ts'
+import { harmlessLine } from './harmless-line.ts'
 
 /** Flows that a new page gets: those that changed last. */
 const MAX_FLOWS = 5000
@@ -30,7 +31,7 @@ export class ReportFeed {
     const { flows, ...head } = report
     this.#head = { report: harmlessCopy({ ...head, findings: head.findings.slice(0, MAX_FINDINGS) }), status }
     for (const flow of flows) {
-      const json = JSON.stringify(harmlessCopy(flow))
+      const json = harmlessLine(flow)
       if (this.#flows.get(flow.id)?.json === json) continue
       this.#flows.delete(flow.id)
       this.#flows.set(flow.id, { json, version })

@@ -59,13 +59,13 @@ function Bar({ live }: { live: LiveSource }) {
       </p>
       <p class="live-counts">
         <span>
-          <b>{formatCount(packets)}</b> packets
+          <b>{formatCount(packets)}</b> packet{packets === 1 ? '' : 's'}
         </span>
         <span>
           <b>{isOver ? 0 : formatCount(packetsPerSecond)}</b>/s
         </span>
         <span>
-          <b>{formatCount(flows)}</b> flows
+          <b>{formatCount(flows)}</b> flow{flows === 1 ? '' : 's'}
         </span>
         {drops === 0 ? null : (
           <span class="live-drops">
