@@ -1,6 +1,6 @@
 /** Following: the selection goes where the newest packets are. */
 
-import { effect, signal } from '@preact/signals'
+import { effect, signal, untracked } from '@preact/signals'
 import { flowsById, select, selectedPackets, selection } from '../state.ts'
 import type { LiveSource } from './live-source.ts'
 
@@ -20,7 +20,8 @@ export function followLive({ newest }: LiveSource): void {
   effect(() => {
     const latest = newest.value
     if (following.value !== 'newest' || latest === null) return
-    if (flowsById.peek().has(latest.flow)) select({ flow: latest.flow, packet: latest.packet })
+    // Selecting reads what is selected, which must not bring it here again.
+    if (flowsById.peek().has(latest.flow)) untracked(() => select(latest))
   })
   effect(() => {
     const last = selectedPackets.value?.packets.at(-1)
