@@ -43,6 +43,8 @@ export class Generation {
   readonly #records: LiveRecords
   readonly #journeys: LiveJourneys
   readonly #forgottenFlows: number
+  /** Numbers that were given before; more than flows, as some turn out to be part of others. */
+  readonly #idsBefore: number
   readonly #forgottenPackets: number
   /** Outcomes by pattern as they stood when packets were told last. */
   #outcomes: Pick<Outcomes, 'get'> = new Map()
@@ -68,6 +70,7 @@ export class Generation {
     this.#records = records
     this.#journeys = new LiveJourneys(maxJourneysAtOnce)
     this.#forgottenFlows = before?.flowCount ?? 0
+    this.#idsBefore = before === null ? 0 : before.#idsBefore + before.#ids.size
     this.#forgottenPackets = before?.packets ?? 0
     const first = this.#forgottenPackets
     this.joining = new Joining(records, {
@@ -199,7 +202,7 @@ export class Generation {
     const { flows } = this.joining.correlator
     for (; this.#numbered < flows.count; this.#numbered++) {
       const flow = flows.find(2 * this.#numbered) >> 1
-      if (!this.#ids.has(flow)) this.#ids.set(flow, this.#forgottenFlows + this.#ids.size + 1)
+      if (!this.#ids.has(flow)) this.#ids.set(flow, this.#idsBefore + this.#ids.size + 1)
     }
   }
 }

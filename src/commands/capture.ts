@@ -61,8 +61,8 @@ interface CaptureFlags extends ExpectationFlags {
   ndjson?: boolean
   watch?: boolean
   explain?: boolean
-  /** Port; 0 for any. */
-  web?: number
+  /** Port; 0 or true for any. */
+  web?: number | true
   keepClocks?: boolean
 }
 
@@ -139,10 +139,10 @@ export function captureCommand(version: string): Command {
     .option('--ndjson', 'print a line of JSON for each packet as it completes')
     .option('--watch', 'show the live flows as a table that fills the terminal')
     .option('--explain', 'at the end, explain the first request and its answer as hoptrace explain does')
-    .addOption(
-      new Option('--web [port]', 'serve a live page on 127.0.0.1, and print no lines of packets (port: any)')
-        .argParser(portOrAny)
-        .preset('0'),
+    .option(
+      '--web [port]',
+      'show packets on a live page on 127.0.0.1, at this port or any, instead of as lines',
+      portOrAny,
     )
     .addHelpText('after', EXAMPLES)
     .action((flags: CaptureFlags) => run(flags, version))
@@ -156,7 +156,8 @@ async function run(flags: CaptureFlags, version: string): Promise<void> {
   // What is cut without anybody having asked for it, as nobody will see it, is not worth a word.
   const records = new LiveRecords(flags.snaplen !== undefined || flags.write !== undefined)
   let watch: Watch | null = null
-  const web = flags.web === undefined ? null : await LiveWeb.open(flags.web, namesOf(flags))
+  const web =
+    flags.web === undefined ? null : await LiveWeb.open(flags.web === true ? 0 : flags.web, namesOf(flags))
   const receipts = wantsReceipts(flags) ? new ReceiptsHelper() : null
   let receiptsBegun: Promise<void> | undefined
   const points = await LivePoints.open(

@@ -160,7 +160,7 @@ describe.skipIf(!canRun)('hoptrace capture --web', () => {
       ),
     )
     expect((await ask(port, '/events', { Cookie: cookie })).status).toBe(503)
-    const rounds = 12
+    const rounds = 6
     for (let round = 0; round < rounds; round++) {
       burst(3000)
       await sleep(200)
@@ -168,7 +168,7 @@ describe.skipIf(!canRun)('hoptrace capture --web', () => {
     const resident = Number(
       /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${running.child.pid}/status`, 'utf8'))![1],
     )
-    expect(resident).toBeLessThan(600_000)
+    expect(resident).toBeLessThan(500_000)
     for (const socket of deaf.slice(1)) socket.destroy()
     const { stdout } = await running.end()
     const { points, findings } = JSON.parse(stdout) as Report
@@ -180,7 +180,7 @@ describe.skipIf(!canRun)('hoptrace capture --web', () => {
     expect(points[1]!.packets).toBeGreaterThanOrEqual(rounds * 3000)
     expect(Math.abs(points[1]!.packets - received)).toBeLessThan(60)
     expect(findings.filter(({ code }) => code === 'capture-drops')).toEqual([])
-  })
+  }, 180_000)
 
   test('hostile requests neither end nor hang it', async () => {
     const { running, ping } = await start('--json')
