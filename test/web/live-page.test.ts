@@ -2,7 +2,7 @@
 
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -38,7 +38,8 @@ describe.skipIf(!canRun)('the live page', () => {
       `bridge=${host.netns}:docker0`,
       `uplink=${host.netns}:eth0`,
     ].flatMap((point) => ['--point', point])
-    return await startCapture(null, [...points, '--web', ...options])
+    const TMPDIR = dirname(scratch()('x'))
+    return await startCapture(null, [...points, '--web', ...options], { TMPDIR })
   }
   const newContext = async (theme: 'light' | 'dark' = 'light'): Promise<BrowserContext> => {
     const context = await browser.newContext({ viewport: { width: 1440, height: 1000 }, colorScheme: theme })
