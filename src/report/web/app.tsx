@@ -4,6 +4,7 @@ import { AboutCapture } from './findings/about-capture.tsx'
 import { FindingList } from './findings/finding-list.tsx'
 import { FlowSection } from './flow-section.tsx'
 import { FlowTable } from './flows/flow-table.tsx'
+import { LiveBar } from './live/live-bar.tsx'
 import { PageHeader } from './page-header.tsx'
 import { PathView } from './path/path-view.tsx'
 import { report, selectedFlow, startError } from './state.ts'
@@ -24,6 +25,7 @@ export function App() {
       <SkipLink to="flows-title">Skip to the flows</SkipLink>
       {selectedFlow.value === null ? null : <SkipLink to="flow-title">Skip to the selected flow</SkipLink>}
       <PageHeader />
+      <LiveBar />
       <main id="main">
         <PathView />
         <div class={report.value.flows.length <= FEW_FLOWS ? 'columns is-short' : 'columns'}>
