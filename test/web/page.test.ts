@@ -47,7 +47,7 @@ describe.skipIf(!canBrowse)('the page', () => {
         expect(faults).toEqual([])
         await page.context().close()
       }
-      const { page, faults } = await openPage(browser, path, { width: 360, height: 800 }, 180_000)
+      const { page, faults } = await openPage(browser, path, { width: 360, height: 800 })
       for (const view of VIEWS) {
         await page.evaluate((next) => {
           location.hash = `#flow=1&packet=1&view=${next}`
