@@ -210,9 +210,9 @@ describe.skipIf(!canBrowse)('the flows table', () => {
       for (const filter of ['net 192.168.0.0/16 and portrange 1-20000', 'established', '10.0.0.1:'])
         filterMs.push(await timeOf(page, { filter }))
       console.info(`first paint ${Math.round(paintMs)} ms, sort ${sortMs} ms, filter ${filterMs} ms`)
-      // On a machine that does nothing else these are 5 times less.
-      expect(Math.max(sortMs, ...filterMs)).toBeLessThan(1000)
-      expect(paintMs).toBeLessThan(10_000)
+      // On a machine that does nothing else these are 10 times less.
+      expect(Math.max(sortMs, ...filterMs)).toBeLessThan(3000)
+      expect(paintMs).toBeLessThan(20_000)
       await filterTo(page, '')
       await rowsOf(page).first().focus()
       await page.keyboard.press('End')
