@@ -1,12 +1,14 @@
 /** The data that the page itself holds, unpacked when they are needed. */
 
-import { type ReadonlySignal, signal } from '@preact/signals'
+import { type ReadonlySignal, type Signal, signal } from '@preact/signals'
 import type { Report } from '../model.ts'
 import { type PageAbout, PageElement, type PagePacket } from '../page-data.ts'
 import type { FlowPackets, PageSource } from './source.ts'
 
 /** Pieces that are kept unpacked: whoever walks through flows comes back to the last ones. */
 const BLOCKS_KEPT = 8
+/** What grows is drawn anew so often, in ms. */
+const TELL_EVERY_MS = 200
 
 export class EmbeddedSource implements PageSource {
   readonly isLive = false
@@ -36,19 +38,28 @@ export class EmbeddedSource implements PageSource {
     if (known) return known
     const made = signal<FlowPackets | null>(null)
     this.#flows.set(flow, made)
-    const blocks = this.about.blocks.flatMap(({ flows: [first, last] }, i) =>
-      first <= flow && flow <= last ? [this.#block(i)] : [],
-    )
-    Promise.all(blocks).then(
-      (found) => {
-        const packets = found.flatMap((some) => some.filter((packet) => packet.flow === flow))
-        made.value = { packets, isComplete: true }
-      },
-      () => {
-        made.value = { packets: [], isComplete: false }
-      },
-    )
+    this.#read(flow, made)
     return made
+  }
+
+  /** Block after block: of a very long flow the first packets can be looked at while the others are unpacked. */
+  async #read(flow: number, into: Signal<FlowPackets | null>): Promise<void> {
+    const packets: PagePacket[] = []
+    let toldMs = 0
+    const tell = (isComplete: boolean) => {
+      into.value = { packets: packets.slice(), isComplete }
+      toldMs = performance.now()
+    }
+    try {
+      for (const [i, { flows }] of this.about.blocks.entries()) {
+        if (flow < flows[0] || flow > flows[1]) continue
+        for (const packet of await this.#block(i)) if (packet.flow === flow) packets.push(packet)
+        if (performance.now() - toldMs > TELL_EVERY_MS) tell(false)
+      }
+      tell(true)
+    } catch {
+      tell(false)
+    }
   }
 
   #block(index: number): Promise<PagePacket[]> {
