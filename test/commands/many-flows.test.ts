@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { clientOf, generateManyFlows } from '../../bench/many-flows.ts'
 import { analyze } from '../../src/analysis.ts'
 import type { FindingReport, FlowReport } from '../../src/report/model.ts'
+import { pageContent } from '../report/page-content.ts'
 
 const PROGRAM = join(import.meta.dirname, '../../bin/hoptrace.js')
 const FLOWS = 100_000
@@ -26,7 +27,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 /** Runs analyze with a small heap; returns the file with what it printed. */
 async function analyzed(...args: string[]): Promise<string> {
-  const path = join(folder, `output${args.join('')}`)
+  const path = join(folder, `output${args.join('').replaceAll('/', '_')}`)
   const out = openSync(path, 'w')
   const child = spawn(
     process.execPath,
@@ -81,6 +82,20 @@ test(
     const one = readFileSync(await analyzed('--host', ip.join('.'), '--port', String(port)), 'utf8')
     expect(one).toMatch(/· 1 flow ·/)
     expect(one).toContain('port-remapped · flow 77777')
+  },
+  TIMEOUT_MS,
+)
+
+test(
+  'a page has the flows that tell most, and says how many it leaves out',
+  async () => {
+    const path = join(folder, 'page.html')
+    await analyzed('--html', path)
+    const { about, report, packets } = pageContent(readFileSync(path, 'utf8'))
+    expect([report.flows.length, about.flowsLeftOut]).toEqual([20_000, FLOWS - 20_000])
+    expect(packets.length).toBe(3 * 20_000)
+    const has = new Set(report.flows.map(({ id }) => id))
+    for (const { flow } of report.findings) expect(flow === null || has.has(flow)).toBe(true)
   },
   TIMEOUT_MS,
 )

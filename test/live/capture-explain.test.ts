@@ -1,9 +1,10 @@
-/** `hoptrace capture --explain` on a real engine: after the capture, a packet is explained from what was captured. */
+/** `hoptrace capture --explain` and `--html` on a real engine: after the capture, what was captured is read once more. */
 
-import { readdirSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hoptrace } from '../commands/program.ts'
+import { pageContent } from '../report/page-content.ts'
 import { requireTool } from '../tools.ts'
 import { scratch, startCapture } from './capturing.ts'
 import { requireDocker, type SealedHost, startSealedHost } from './docker-host.ts'
@@ -60,10 +61,36 @@ describe.skipIf(!(requireDocker() && requireTool('conntrack')))('hoptrace captur
     expect(stdout.endsWith(`\n\n${later.stdout}`)).toBe(true)
   })
 
-  test('nothing came: no packet to explain is no failure', async () => {
-    const running = await startCapture(host, ['--container', 'web', '--filter', 'udp port 9', '--explain'])
-    const { stderr, code } = await running.end()
+  test('--html: the page of what was captured, with and without a file of the frames', async () => {
+    const TMPDIR = dirname(scratch()('x'))
+    const [page, file] = [join(TMPDIR, 'live.html'), join(TMPDIR, 'live.pcapng')]
+    for (const more of [[], ['-w', file, '--json'], ['--expect', 'snat', '--explain']]) {
+      const options = ['--container', 'web', '--filter', 'tcp', '--html', page, ...more]
+      const running = await startCapture(host, options, { TMPDIR })
+      fetch()
+      await running.until(({ stdout }) => more.includes('--json') || stdout.includes(' [S.] '))
+      if (more.includes('--json')) await new Promise((resolve) => setTimeout(resolve, 1500))
+      const { stderr, code } = await running.end()
+      expect(code).toBe(0)
+      expect(stderr).toMatch(/^hoptrace: .*live\.html: [\d.]+ kB, 1 flow, \d+ packets$/m)
+      const { report, packets, about } = pageContent(readFileSync(page, 'utf8'))
+      expect(about.title).toBe('hoptrace capture web')
+      expect(report.points[0]!.source).toBe(more.includes('-w') ? file : 'live')
+      expect(report.flows[0]!.translations[0]).toMatchObject({ kind: 'snat', conntrack: expect.anything() })
+      expect(packets[0]!.summary).toBe('[S] seq 0 len 0')
+      expect(packets[0]!.bytes.flat()).toHaveLength(report.flows[0]!.forward.path.length)
+      expect(report.expectations?.length ?? 0).toBe(more.includes('--expect') ? 1 : 0)
+      expect(readdirSync(TMPDIR).filter((name) => !name.startsWith('live.'))).toEqual([])
+    }
+  })
+
+  test('nothing came: no packet to explain is no failure, and the page is empty', async () => {
+    const page = scratch()('empty.html')
+    const options = ['--container', 'web', '--filter', 'udp port 9', '--explain', '--html', page]
+    const { stderr, code } = await (await startCapture(host, options)).end()
     expect(code).toBe(0)
+    expect(stderr).toMatch(/^hoptrace: .*empty\.html: [\d.]+ kB, 0 flows, 0 packets$/m)
+    expect(pageContent(readFileSync(page, 'utf8')).report.flows).toEqual([])
     expect(stderr).toMatch(/^hoptrace: no flow to explain.*$/m)
   })
 })
