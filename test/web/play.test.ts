@@ -227,6 +227,15 @@ describe.skipIf(!canBrowse)('the play', () => {
     await page.context().close()
   })
 
+  test('on paper there are no buttons', async () => {
+    const { page } = await open('double-nat', '#flow=1&view=play', { width: 700 })
+    expect(await page.locator('.play button:visible').count()).toBeGreaterThan(5)
+    await page.emulateMedia({ media: 'print' })
+    expect(await page.locator('.play button:visible').count()).toBe(0)
+    expect(await page.locator('.story h3:visible').count()).toBe(1)
+    await page.context().close()
+  })
+
   test('each step is announced', async () => {
     const { page } = await open('double-nat', '#flow=1&view=play&packet=1')
     for (let step = 2; step <= 6; step++) await press(page, 'ArrowRight', step)
