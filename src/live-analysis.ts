@@ -18,7 +18,7 @@ import { type FlowReport, type Report, withArray } from './report/model.ts'
 const TELL_EVERY_MS = 50
 /** At the end whoever is told gets so long to take it in, in ms: a reader may have stopped. */
 const LAST_TELL_MS = 2000
-/** Telling may take one part in so many of the time. */
+/** Telling may take one part in so many of the time: of the processor's, as the clock of a busy machine says little. */
 const TELL_SHARE = 5
 /** Between two looks at whether it is time to end. */
 const FRAMES_AT_A_TIME = 1 << 16
@@ -42,10 +42,17 @@ export interface LiveListener {
   maxJourneysAtOnce?: number
   /** Called every 50 ms or so. */
   tick?(view: LiveView): Promise<void>
+  /** Called once, when all packets have been told. */
+  end?(view: LiveView, receipts: readonly Receipts[]): Promise<void>
 }
 
+/** Where frames are written to. What it throws or rejects with ends the capture. */
+export type CaptureFile = Pick<RotatingFile, 'add' | 'flush' | 'finish'>
+
 export interface LiveOptions {
-  file?: RotatingFile | null
+  file?: CaptureFile | null
+  /** Gets each record, after the file. */
+  alsoTo?: RecordWriter
   listener?: LiveListener
   /** Points that are captured at the moment: a packet that all of these have seen has arrived. */
   activePoints?: () => PointIndex[]
@@ -69,7 +76,7 @@ export async function analyzeLive(
   records: LiveRecords,
   options: LiveOptions = {},
 ): Promise<{ report: Report; receipts: Receipts | null; fileError: HoptraceError | null }> {
-  const { listener, file } = options
+  const { listener, file, alsoTo } = options
   if (!options.keepClocks) records.compareClocks(new LiveClocks(options.tunnelPorts))
   const maxTold = listener?.journeys ? listener.maxJourneysAtOnce : 0
   let fileError: HoptraceError | null = null
@@ -78,7 +85,7 @@ export async function analyzeLive(
     fileError ??= error
     records.stop()
   }
-  const writer: RecordWriter | null = file
+  const fileWriter: RecordWriter | null = file
     ? {
         add(point, record, packet) {
           try {
@@ -89,6 +96,7 @@ export async function analyzeLive(
         },
       }
     : null
+  const writer = both(fileWriter, alsoTo ?? null)
   const newGeneration = (before: Generation | null) =>
     new Generation(records, { writer, maxJourneysAtOnce: maxTold, tunnelPorts: options.tunnelPorts }, before)
   let generation = newGeneration(null)
@@ -103,7 +111,7 @@ export async function analyzeLive(
   // Writing waits for whoever reads; capturing and joining do not wait for that.
   let telling: Promise<unknown> | null = null
   const tell = async (isLast: boolean) => {
-    const beginMs = performance.now()
+    const before = process.cpuUsage()
     const points = options.activePoints?.() ?? records.points.map((point) => point.index)
     if (telling === null) {
       const told = maxTold === 0 ? null : generation.take(points)
@@ -118,7 +126,8 @@ export async function analyzeLive(
       }
     }
     if (!isLast) await listener?.tick?.(generation.view())
-    nextTellMs = performance.now() + Math.max(TELL_EVERY_MS, TELL_SHARE * (performance.now() - beginMs))
+    const { user, system } = process.cpuUsage(before)
+    nextTellMs = performance.now() + Math.max(TELL_EVERY_MS, (TELL_SHARE * (user + system)) / 1000)
   }
   const { maxPackets = Number.POSITIVE_INFINITY } = options
   for (;;) {
@@ -148,6 +157,7 @@ export async function analyzeLive(
   await tell(true)
   if (telling !== null) await Promise.race([telling, setTimeout(LAST_TELL_MS)])
   await tell(true)
+  await listener?.end?.(generation.view(), receipts === null ? [] : [receipts])
   const report = withArray(
     generation.joining.report(generation.flows(), {
       warnings: generation.warnings(),
@@ -182,6 +192,16 @@ export async function recordLive(
     if (!(error instanceof HoptraceError)) throw error
     records.stop()
     return error
+  }
+}
+
+function both(one: RecordWriter | null, other: RecordWriter | null): RecordWriter | null {
+  if (one === null || other === null) return one ?? other
+  return {
+    add(point, record, packet) {
+      one.add(point, record, packet)
+      other.add(point, record, packet)
+    },
   }
 }
 

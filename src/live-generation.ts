@@ -8,9 +8,10 @@ import type { Outcomes } from './correlate/outcomes.ts'
 import { type JoinedFlows, joinedFlows } from './correlate/result.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
 import { Joining, type RecordWriter } from './joining.ts'
+import type { Receipts } from './receipts/model.ts'
 import type { JourneyReport } from './report/journey-lines.ts'
 import { journeyReports } from './report/journeys.ts'
-import type { FlowReport } from './report/model.ts'
+import type { FlowReport, Report } from './report/model.ts'
 
 /** Flows that are looked at for what one packet of another is told from: the newest ones. */
 const FLOWS_IN_VIEW = 1000
@@ -26,6 +27,10 @@ export interface LiveView {
   readonly flowCount: number
   /** The flows that were active last, as they stand. */
   flows(count: number): JoinedFlows
+  /** The report as it stands, about the flows that were active last; about all once no packet can follow. */
+  report(count: number, receipts?: readonly Receipts[]): Report
+  /** Numbers that flows had which turned out to be part of others. */
+  mergedIds(): Iterable<number>
 }
 
 /**
@@ -38,10 +43,13 @@ export class Generation {
   readonly #records: LiveRecords
   readonly #journeys: LiveJourneys
   readonly #forgottenFlows: number
+  /** Numbers that were given before; more than flows, as some turn out to be part of others. */
+  readonly #idsBefore: number
   readonly #forgottenPackets: number
   /** Outcomes by pattern as they stood when packets were told last. */
   #outcomes: Pick<Outcomes, 'get'> = new Map()
   #skipped = 0
+  #isFinished = false
   readonly #ids = new Map<FlowIndex, number>()
   /** Flows up to here have their numbers. */
   #numbered = 0
@@ -62,6 +70,7 @@ export class Generation {
     this.#records = records
     this.#journeys = new LiveJourneys(maxJourneysAtOnce)
     this.#forgottenFlows = before?.flowCount ?? 0
+    this.#idsBefore = before === null ? 0 : before.#idsBefore + before.#ids.size
     this.#forgottenPackets = before?.packets ?? 0
     const first = this.#forgottenPackets
     this.joining = new Joining(records, {
@@ -82,6 +91,7 @@ export class Generation {
 
   /** No record will follow: all packets have had their time. */
   finish(): void {
+    this.#isFinished = true
     this.joining.correlator.finish()
   }
 
@@ -132,24 +142,46 @@ export class Generation {
   }
 
   view(): LiveView {
-    const { flows } = this.joining.correlator
     return {
       nowNs: this.#records.nowNs(),
       packets: this.packets,
       flowCount: this.flowCount,
-      flows: (count) => {
-        const lastNs = (flow: FlowIndex) => flows.lastNs[flow]!
-        let active: FlowIndex[] = []
-        // What no packet has been told of yet has no way to show.
-        const hasWay = (flow: FlowIndex) => flows.stations[2 * flow]! + flows.stations[2 * flow + 1]! > 0
-        for (let flow = 0; flow < flows.count; flow++)
-          if (!flows.isMerged(flow) && hasWay(flow)) active.push(flow)
-        const recentNs = this.#records.nowNs() - RECENT_NS
-        if (active.length > FLOWS_IN_VIEW) active = active.filter((flow) => lastNs(flow) >= recentNs)
-        active.sort((a, b) => lastNs(b) - lastNs(a))
-        return this.#joined(new Set(active.slice(0, count)))
-      },
+      flows: (count) => this.#joined(new Set(this.#active(count))),
+      report: (count, receipts = []) => this.#report(count, receipts),
+      mergedIds: () => this.#mergedIds(),
     }
+  }
+
+  /** The flows that were active last. */
+  #active(count: number): FlowIndex[] {
+    const { flows } = this.joining.correlator
+    const lastNs = (flow: FlowIndex) => flows.lastNs[flow]!
+    let active: FlowIndex[] = []
+    // What no packet has been told of yet has no way to show.
+    const hasWay = (flow: FlowIndex) => flows.stations[2 * flow]! + flows.stations[2 * flow + 1]! > 0
+    for (let flow = 0; flow < flows.count; flow++)
+      if (!flows.isMerged(flow) && hasWay(flow)) active.push(flow)
+    const recentNs = this.#records.nowNs() - RECENT_NS
+    if (active.length > FLOWS_IN_VIEW && !this.#isFinished)
+      active = active.filter((flow) => lastNs(flow) >= recentNs)
+    return active.sort((a, b) => lastNs(b) - lastNs(a)).slice(0, count)
+  }
+
+  #report(count: number, receipts: readonly Receipts[]): Report {
+    const chosen = this.#active(count)
+    const joined = this.#joined(new Set(chosen))
+    const ids = new Set(chosen.map((flow) => this.#ids.get(flow)))
+    const report = this.joining.report(joined, {
+      warnings: this.warnings(),
+      receipts,
+      diagnoses: ({ id }) => ids.has(id),
+    })
+    return { ...report, flows: report.flows.flatMap((flow) => (ids.has(flow.id) ? flow : [])) }
+  }
+
+  *#mergedIds(): Generator<number> {
+    const { flows } = this.joining.correlator
+    for (const [flow, id] of this.#ids) if (flows.isMerged(flow)) yield id
   }
 
   /** These flows, told from what they and the newest others show. */
@@ -159,7 +191,7 @@ export class Generation {
     for (let flow = Math.max(0, count - FLOWS_IN_VIEW); flow < count; flow++) only.add(flow)
     this.#number()
     return joinedFlows(correlator, this.#records.epoch, {
-      nowNs: this.#records.settledNs,
+      ...(this.#isFinished ? {} : { nowNs: this.#records.settledNs }),
       only,
       idOf: (flow) => this.#ids.get(flow) ?? 0,
     })
@@ -170,7 +202,7 @@ export class Generation {
     const { flows } = this.joining.correlator
     for (; this.#numbered < flows.count; this.#numbered++) {
       const flow = flows.find(2 * this.#numbered) >> 1
-      if (!this.#ids.has(flow)) this.#ids.set(flow, this.#forgottenFlows + this.#ids.size + 1)
+      if (!this.#ids.has(flow)) this.#ids.set(flow, this.#idsBefore + this.#ids.size + 1)
     }
   }
 }

@@ -5,6 +5,7 @@ import { constants as os, setPriority } from 'node:os'
 import { dirname } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { displayText } from '../capture/display-text.ts'
+import type { JoinedFileAbout } from '../capture/joined-writer.ts'
 import { becomeUser, sudoUser, type User } from '../capture/live/invoking-user.ts'
 import { LiveRecords } from '../capture/live/live-records.ts'
 import { RotatingFile, type Rotation } from '../capture/live/rotating-file.ts'
@@ -19,6 +20,7 @@ import type { TraceTask } from '../receipts/tracing.ts'
 import { type FlowFilter, selectFlows } from '../report/filter.ts'
 import { renderJsonChunks } from '../report/json.ts'
 import { renderText } from '../report/text.ts'
+import { CapturedPage, checkPageFlags } from './captured-page.ts'
 import {
   addExpectationOptions,
   checkExpectationFlags,
@@ -27,8 +29,10 @@ import {
   Verdicts,
 } from './expectation-options.ts'
 import { ExplainedCapture } from './explained-capture.ts'
+import { KeptCapture } from './kept-capture.ts'
 import { jsonListener, textListener } from './live-output.ts'
-import { addPid, addText, count, decodeAs, filterExpression } from './option-values.ts'
+import { LiveWeb } from './live-web.ts'
+import { addPid, addText, count, decodeAs, filterExpression, portOrAny } from './option-values.ts'
 import { complain, type Output, standardOutput } from './output.ts'
 import { byteSize, rotation, timeSpan } from './quantity-values.ts'
 import { requireTerminal } from './screen.ts'
@@ -58,6 +62,9 @@ interface CaptureFlags extends ExpectationFlags {
   ndjson?: boolean
   watch?: boolean
   explain?: boolean
+  html?: string
+  /** Port; 0 or true for any. */
+  web?: number | true
   keepClocks?: boolean
 }
 
@@ -73,6 +80,7 @@ Examples:
     --point far='exec:ssh host2 tcpdump -U -w - -i eth0'
   sudo hoptrace capture --container web -w t.pcapng --rotate 100MB --ring-size 10
   sudo hoptrace capture --container web --explain       walk a packet, hop by hop
+  sudo hoptrace capture --container web --web           live in a browser
   sudo hoptrace capture --container web --count 50 --expect 'flow(tcp): snat'
 
 Ctrl-C ends it with the summary that hoptrace analyze gives.`
@@ -133,6 +141,12 @@ export function captureCommand(): Command {
     .option('--ndjson', 'print a line of JSON for each packet as it completes')
     .option('--watch', 'show the live flows as a table that fills the terminal')
     .option('--explain', 'at the end, explain the first request and its answer as hoptrace explain does')
+    .option('--html <file>', 'at the end, write one HTML page about it, as hoptrace report does')
+    .option(
+      '--web [port]',
+      'show packets on a live page on 127.0.0.1, at this port or any, instead of as lines',
+      portOrAny,
+    )
     .addHelpText('after', EXAMPLES)
     .action(run)
   return addExpectationOptions(command)
@@ -145,6 +159,8 @@ async function run(flags: CaptureFlags): Promise<void> {
   // What is cut without anybody having asked for it, as nobody will see it, is not worth a word.
   const records = new LiveRecords(flags.snaplen !== undefined || flags.write !== undefined)
   let watch: Watch | null = null
+  const web =
+    flags.web === undefined ? null : await LiveWeb.open(flags.web === true ? 0 : flags.web, namesOf(flags))
   const receipts = wantsReceipts(flags) ? new ReceiptsHelper() : null
   let receiptsBegun: Promise<void> | undefined
   const points = await LivePoints.open(
@@ -174,6 +190,7 @@ async function run(flags: CaptureFlags): Promise<void> {
   const readReceipts = async () => (await receipts?.end()) ?? null
   let file: RotatingFile | null = null
   let explained: ExplainedCapture | null = null
+  let kept: KeptCapture | null = null
   try {
     const user = sudoUser()
     points.follow(user !== null)
@@ -182,13 +199,16 @@ async function run(flags: CaptureFlags): Promise<void> {
       becomeUser(user)
       if (flags.rotate) requireFolderOf(user, flags.write!)
     }
-    if (flags.explain) explained = new ExplainedCapture(flags.write)
-    file = await openFile(flags, records, points, explained?.path ?? flags.write)
+    const page = flags.html === undefined ? null : await CapturedPage.open(flags.html)
+    if (flags.explain || page) explained = new ExplainedCapture(flags.write)
+    const about = aboutFile(flags, records, points)
+    file = await openFile(flags, about, explained?.path ?? flags.write)
+    if (web && file === null) kept = await KeptCapture.open(about, web.name)
     const verdicts = await Verdicts.open(flags, stdout)
     await receiptsBegun
     await points.begin()
     letOthersGoFirst()
-    records.onGap = () => file?.noteGaps()
+    records.onGap = () => (file ?? kept)?.noteGaps()
     endOn(records, flags)
     announce(points)
     const lineOptions = {
@@ -210,18 +230,26 @@ async function run(flags: CaptureFlags): Promise<void> {
       if (records.hasFailed) process.exitCode = 2
       return
     }
+    web?.begin({
+      records,
+      kept: (file ?? kept)!,
+      filter,
+      tunnelPorts: flags.decodeAs,
+      describe: (point) => points.describe(point).description,
+    })
     if (flags.watch)
       watch = new Watch(records, { ...lineOptions, isMissing: (name) => points.isMissing(name) })
     const listener = watch?.listener ?? listenerFor(flags, stdout, lineOptions)
     const { report, fileError } = await analyzeLive(records, {
-      file,
-      listener,
+      file: file ?? kept,
+      ...(web ? { alsoTo: web.frames } : {}),
+      listener: web ? web.listener(listener) : listener,
       tunnelPorts: flags.decodeAs,
       readReceipts,
       keepClocks: flags.keepClocks,
       activePoints: () => points.active(),
       // Lines are counted where they are told.
-      ...(flags.json || flags.watch || streamsTap(flags) ? { maxPackets: lineOptions.count } : {}),
+      ...(listener.journeys === undefined || flags.watch ? { maxPackets: lineOptions.count } : {}),
     })
     points.close()
     watch?.close()
@@ -244,7 +272,8 @@ async function run(flags: CaptureFlags): Promise<void> {
         `\n${renderText(selected, { columns: stdout.columns, color: stdout.color, hidesLinks: true })}`,
       )
     await verdicts.write(selected, suiteOf(flags))
-    await explained?.tell({ filter, tunnelPorts: flags.decodeAs }, stdout)
+    if (flags.explain) await explained!.tell({ filter, tunnelPorts: flags.decodeAs }, stdout)
+    await page?.write(explained!.path, { ...flags, title: suiteOf(flags), judged: selected })
     await stdout.end()
   } finally {
     watch?.close()
@@ -253,6 +282,8 @@ async function run(flags: CaptureFlags): Promise<void> {
     file?.close()
     records.close()
     explained?.remove()
+    web?.close()
+    kept?.remove()
   }
 }
 
@@ -271,8 +302,13 @@ function traceTaskOf({ traceRules, filter, bpf }: CaptureFlags, found: FoundPlac
 }
 
 /** Names the run for whoever reads many of them. */
-function suiteOf({ container = [], netns = [], pid = [], point = [] }: CaptureFlags): string {
-  return ['hoptrace capture', ...container, ...netns, ...pid, ...point].join(' ')
+function suiteOf(flags: CaptureFlags): string {
+  return ['hoptrace capture', ...namesOf(flags)].join(' ')
+}
+
+/** What is captured, as the user named it. */
+function namesOf({ container = [], netns = [], pid = [], point = [] }: CaptureFlags): string[] {
+  return [...container, ...netns, ...pid.map(String), ...point]
 }
 
 /** On a busy machine the traffic that is watched goes first: what waits meanwhile is in the rings. */
@@ -290,7 +326,8 @@ function check(flags: CaptureFlags): void {
     Boolean,
   )
   if (outputs.length > 1) throw new HoptraceError(`${outputs.join(' and ')} both want stdout: choose one`)
-  checkExpectationFlags(flags, outputs, [flags.write])
+  checkExpectationFlags(flags, outputs, [flags.write, flags.html])
+  checkPageFlags(flags)
   if (
     !flags.join &&
     (flags.write === undefined ||
@@ -306,6 +343,8 @@ function check(flags: CaptureFlags): void {
     throw new HoptraceError(
       '--explain tells of one file, in words: leave out --json, --ndjson, --watch, --tap -, --rotate and --no-join',
     )
+  if (flags.web !== undefined && (flags.watch || !flags.join))
+    throw new HoptraceError('--web shows packets as they are joined: leave out --watch and --no-join')
   if (flags.traceRules && !flags.receipts)
     throw new HoptraceError('--trace-rules belongs to the receipts: leave out --no-receipts')
   if (flags.traceRules && !wantsReceipts(flags))
@@ -348,21 +387,22 @@ function framesText({ points }: LiveRecords): string {
   return `frames written: ${counts.join(', ')}`
 }
 
-async function openFile(
-  flags: CaptureFlags,
-  records: LiveRecords,
-  points: LivePoints,
-  write: string | undefined,
-): Promise<RotatingFile | null> {
-  const { rotate, ringSize } = flags
-  if (write === undefined) return null
-  const about = {
+function aboutFile(flags: CaptureFlags, records: LiveRecords, points: LivePoints): JoinedFileAbout {
+  return {
     points: records.points,
     epoch: records.epoch,
     snapLenBytes: snapLenOf(flags),
-    describe: (point: LiveRecords['points'][number]) => points.describe(point),
+    describe: (point) => points.describe(point),
     names: points.names,
   }
+}
+
+async function openFile(
+  { rotate, ringSize }: CaptureFlags,
+  about: JoinedFileAbout,
+  write: string | undefined,
+): Promise<RotatingFile | null> {
+  if (write === undefined) return null
   const rule: Rotation | null = rotate
     ? {
         ...(rotate.bytes === undefined ? {} : { bytes: rotate.bytes }),
@@ -408,7 +448,7 @@ function listenerFor(
   options: Parameters<typeof textListener>[1],
 ): LiveListener {
   if (flags.ndjson) return jsonListener(stdout, options)
-  if (flags.json || streamsTap(flags)) return {}
+  if (flags.json || flags.web !== undefined || streamsTap(flags)) return {}
   return textListener(stdout, options)
 }
 

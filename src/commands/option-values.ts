@@ -39,6 +39,11 @@ export function addPort(value: string, before: number[] = []): number[] {
   return [...before, Number(value)]
 }
 
+/** A TCP port to listen at, or 0 for any. */
+export function portOrAny(value: string): number {
+  return addPort(value)[0]!
+}
+
 /** A number that counts from 1, behind those that were given before. */
 export function addCount(value: string, before: number[] = []): number[] {
   if (!/^0*[1-9]\d{0,8}$/.test(value)) throw new InvalidArgumentError('Give a number from 1 on')

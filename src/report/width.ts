@@ -1,20 +1,21 @@
 /** How wide text is on a terminal, and cutting and wrapping by that width. Works on `harmless` text, styled or not. */
 
+/** What a `Palette` puts around text. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it is what styling begins with
+const STYLING = /\x1b\[[\d;]*m/g
 const PLAIN = /^[\x20-\x7e]*$/
 /** East Asian wide and fullwidth blocks, and the emoji that terminals draw over two cells. */
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{1f000}-\u{1faff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u
 /** A line may be broken at a space, but not behind an arrow or a rail: these lead the next line. */
 const BREAKS = /(?<![→─]) /
-/** Styling, which is all that control characters do in harmless text; written so that browsers can run it, too. */
-const STYLES = new RegExp(`${String.fromCharCode(27)}\\[[\\d;]*m`, 'g')
 const COMBINING = /\p{Mn}|\p{Me}/u
 
 /** Number of terminal cells that one line of text takes; styling takes none. */
 export function displayWidth(text: string): number {
   if (PLAIN.test(text)) return text.length
   let width = 0
-  for (const char of text.replace(STYLES, '')) width += charWidth(char)
+  for (const char of text.replace(STYLING, '')) width += charWidth(char)
   return width
 }
 

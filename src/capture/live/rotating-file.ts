@@ -1,6 +1,6 @@
 /** The rotating file: what a live capture writes, one file or a series of them, each readable by itself. */
 
-import { rmSync } from 'node:fs'
+import { rmSync, statSync } from 'node:fs'
 import { extname } from 'node:path'
 import { HoptraceError } from '../../errors.ts'
 import { displayText } from '../display-text.ts'
@@ -86,6 +86,27 @@ export class RotatingFile {
       this.#isBroken = true
       throw error
     }
+  }
+
+  /**
+   * Hands over what is held back; returns the files, the oldest first, each with how much of it is whole now. Never throws:
+   * the next `add` or `flush` does.
+   */
+  parts(): { path: string; lenBytes: number }[] {
+    try {
+      if (!this.#isBroken) this.#writer.flush()
+    } catch (error) {
+      this.#failure = error
+    }
+    const before = this.paths
+      .slice(0, -1)
+      .map((path) => ({ path, lenBytes: statSync(path, { throwIfNoEntry: false })?.size ?? 0 }))
+    return [...before, { path: this.paths.at(-1)!, lenBytes: this.#writer.lenBytes }]
+  }
+
+  /** Bytes of the current file, and those that wait to be written to it. */
+  get lenBytes(): number {
+    return this.#writer.lenBytes
   }
 
   /** Completes the current file, with comments on the capture as a whole. */
