@@ -9,6 +9,7 @@ import { Ending, LadderModel, nsBetween, PacketFlag } from '../../../src/report/
 import {
   boundsOf,
   converted,
+  kept,
   limited,
   placeOf,
   shown,
@@ -281,6 +282,25 @@ describe('the range', () => {
     expect(shown(model, 9, { from: 10, to: 30 }, bounds, 'even')).toEqual({ from: 9, to: 29 })
     expect(shown(model, 15, { from: 10, to: 30 }, bounds, 'even')).toEqual({ from: 10, to: 30 })
     expect(shown(model, 300, { from: 10, to: 30 }, bounds, 'even')).toEqual({ from: 290.5, to: 310.5 })
+  })
+  test('follows the end of a live flow where it was shown, and else stays at its packets', () => {
+    const before = { bounds: { from: 0, to: 100 }, first: 1 }
+    const grown = { bounds: { from: 0, to: 130 }, first: 1 }
+    const forgotten = { bounds: { from: 0, to: 90 }, first: 41 }
+    expect(kept({ from: 80, to: 100 }, before, grown, 'even', 20)).toEqual({ from: 110, to: 130 })
+    expect(kept({ from: 50, to: 70 }, before, grown, 'even', 20)).toEqual({ from: 50, to: 70 })
+    expect(kept({ from: 50, to: 70 }, before, forgotten, 'even', 20)).toEqual({ from: 10, to: 30 })
+    expect(kept({ from: 5, to: 25 }, before, forgotten, 'even', 20)).toEqual({ from: 0, to: 20 })
+    // Few packets fill the rows that there are.
+    const first = { bounds: { from: 0, to: 3 }, first: 1 }
+    expect(kept({ from: 0, to: 3 }, first, before, 'even', 20)).toEqual({ from: 80, to: 100 })
+    const times = [
+      { bounds: { from: -10, to: 5000 }, first: 1 },
+      { bounds: { from: -10, to: 90_000 }, first: 1 },
+    ] as const
+    expect(kept({ from: -10, to: 5000 }, ...times, 'time', 20)).toEqual({ from: -10, to: 90_000 })
+    expect(kept({ from: 1000, to: 5000 }, ...times, 'time', 20)).toEqual({ from: 86_000, to: 90_000 })
+    expect(kept({ from: 1000, to: 4000 }, ...times, 'time', 20)).toEqual({ from: 1000, to: 4000 })
   })
   test('marks round times, with units that a person takes', () => {
     const labels = (from: number, to: number) => ticksOf({ from, to }, 5).map(({ label }) => label)

@@ -47,6 +47,28 @@ export function moved(range: Range, by: number, bounds: Range, scale: Scale): Ra
   return limited({ from: range.from + by, to: range.to + by }, bounds, scale)
 }
 
+/** A flow's bounds, and the number of the first packet that is there. */
+export interface Extent {
+  bounds: Range
+  first: number
+}
+
+/**
+ * The range after a live flow has grown, or has forgotten its oldest packets: its end stays in sight where it was, at
+ * least `rows` of it; else the same packets do.
+ */
+export function kept(range: Range, before: Extent, after: Extent, scale: Scale, rows: number): Range {
+  const { bounds } = after
+  const span = range.to - range.from
+  if (range.to < before.bounds.to) {
+    const by = scale === 'even' ? before.first - after.first : 0
+    return limited({ from: range.from + by, to: range.to + by }, bounds, scale)
+  }
+  if (scale === 'time' && range.from <= before.bounds.from) return bounds
+  const wanted = scale === 'even' ? Math.max(rows, span) : span
+  return limited({ from: bounds.to - wanted, to: bounds.to }, bounds, scale)
+}
+
 /** The same packets on the other scale. */
 export function converted(model: LadderModel, range: Range, to: Scale): Range {
   const bounds = boundsOf(model, to)

@@ -5,7 +5,18 @@ import { select, selectedFlow, selectedPackets, selection } from '../state.ts'
 import { columnsKey, columnsOf, type RewriteMark, rewriteMarks } from './ladder-columns.ts'
 import { ROW_PX } from './ladder-layout.ts'
 import { LadderModel, type Row } from './ladder-model.ts'
-import { boundsOf, converted, limited, moved, type Range, type Scale, shown, zoomed } from './ladder-scale.ts'
+import {
+  boundsOf,
+  converted,
+  type Extent,
+  kept,
+  limited,
+  moved,
+  type Range,
+  type Scale,
+  shown,
+  zoomed,
+} from './ladder-scale.ts'
 import { isDense } from './ladder-scene.ts'
 
 const ZOOM_STEP = 1.5
@@ -25,8 +36,8 @@ export interface Ladder {
   count: number
 }
 
-let kept: LadderModel | null = null
-let keptFlow = -1
+let lastModel: LadderModel | null = null
+let lastFlow = -1
 
 /** Made anew for another flow; only added to while packets of the same one come in. */
 export const ladder = computed<Ladder | null>(() => {
@@ -35,14 +46,14 @@ export const ladder = computed<Ladder | null>(() => {
   if (!flow || !found) return null
   const columns = columnsOf(flow)
   const isSame =
-    kept !== null &&
-    keptFlow === flow.id &&
-    kept.isBeginningOf(found.packets) &&
-    columnsKey(kept.columns) === columnsKey(columns)
-  const model = isSame ? kept! : new LadderModel(columns, flow.firstNs)
+    lastModel !== null &&
+    lastFlow === flow.id &&
+    lastModel.isBeginningOf(found.packets) &&
+    columnsKey(lastModel.columns) === columnsKey(columns)
+  const model = isSame ? lastModel! : new LadderModel(columns, flow.firstNs)
   model.append(found.packets)
-  kept = model
-  keptFlow = flow.id
+  lastModel = model
+  lastFlow = flow.id
   return { flow: flow.id, model, rewrites: rewriteMarks(flow, columns), count: model.count }
 })
 
@@ -63,26 +74,24 @@ export const plotHeight = computed(() => {
   return Math.round(Math.max(90, Math.min(most, (ladder.value?.count ?? 0) * ROW_PX * zoom)))
 })
 
-let fitted: { flow: number; bounds: Range } | null = null
+let fitted: (Extent & { flow: number }) | null = null
 
 /** Shows the beginning of another flow, and follows the end of one that grows while its end is shown. */
 export function keepRange(): void {
   const now = ladder.value
-  if (now === null) return
-  const { from, to } = range.peek()
-  const limits = bounds.value
+  if (now === null || now.count === 0) return
+  const kind = scale.peek()
+  const after = { bounds: bounds.value, first: now.model.packets[0]!.number, flow: now.flow }
   const rows = plotHeight.value / (ROW_PX * viewport.value.zoom)
-  if (fitted?.flow !== now.flow) {
-    range.value = scale.peek() === 'time' ? limits : limited({ from: 0, to: rows }, limits, 'even')
-  } else if (to >= fitted.bounds.to && limits.to !== fitted.bounds.to) {
-    const isWhole = from <= fitted.bounds.from
-    const span = scale.peek() === 'even' ? Math.max(rows, to - from) : to - from
-    range.value =
-      isWhole && scale.peek() === 'time'
-        ? limits
-        : limited({ from: limits.to - span, to: limits.to }, limits, scale.peek())
-  }
-  fitted = { flow: now.flow, bounds: limits }
+  if (fitted?.flow !== now.flow)
+    range.value = kind === 'time' ? after.bounds : limited({ from: 0, to: rows }, after.bounds, kind)
+  else if (hasChanged(fitted, after)) range.value = kept(range.peek(), fitted, after, kind, rows)
+  fitted = after
+}
+
+function hasChanged(before: Extent, after: Extent): boolean {
+  const [was, is] = [before.bounds, after.bounds]
+  return was.from !== is.from || was.to !== is.to || before.first !== after.first
 }
 
 export function setScale(to: Scale): void {
@@ -91,7 +100,7 @@ export function setScale(to: Scale): void {
   batch(() => {
     range.value = converted(now.model, range.peek(), to)
     scale.value = to
-    fitted = { flow: now.flow, bounds: bounds.value }
+    fitted = { flow: now.flow, bounds: bounds.value, first: now.model.packets[0]?.number ?? 1 }
   })
 }
 

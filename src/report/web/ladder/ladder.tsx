@@ -3,7 +3,7 @@
 import './ladder.css'
 import { useSignalEffect } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
-import { selectedPackets } from '../state.ts'
+import { selectedPackets, source } from '../state.ts'
 import { typeZoom } from './inks.ts'
 import { LadderCanvas } from './ladder-canvas.tsx'
 import { Legend } from './ladder-legend.tsx'
@@ -70,6 +70,7 @@ export function Ladder() {
 }
 
 function emptyWords(): string {
+  if (source.value?.isLive) return 'No packet of this flow is here yet.'
   const { isComplete } = selectedPackets.value!
   return isComplete
     ? 'No packet of this flow is in this page.'
