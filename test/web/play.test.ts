@@ -129,6 +129,25 @@ describe.skipIf(!canBrowse)('the play', () => {
     await page.context().close()
   })
 
+  test('the packet stands where it is at once, however the drawing turns', async () => {
+    const { page } = await open('double-nat', '#flow=1&view=play&packet=2')
+    await page.locator('.token').waitFor()
+    for (const width of [1440, 500, 1900]) {
+      await page.setViewportSize({ width, height: 900 })
+      await page.locator(`.play .path-frame.${width < 600 ? 'down' : 'across'}`).waitFor()
+      const away = await page.evaluate(async () => {
+        await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))
+        const middle = (selector: string) => {
+          const { left, width } = document.querySelector(selector)!.getBoundingClientRect()
+          return left + width / 2
+        }
+        return Math.abs(middle('.token') - middle('.play [aria-current=step] > .anchor'))
+      })
+      expect(away).toBeLessThan(3)
+    }
+    await page.context().close()
+  })
+
   test('an ICMP error ends the way too, and says from whom', async () => {
     const { page } = await open('udp-and-ping', '#flow=4&view=play')
     await page.keyboard.press('End')

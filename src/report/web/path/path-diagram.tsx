@@ -180,8 +180,9 @@ interface TokenProps {
 /** The packet, standing on a station or on a wire. It is decoration: what it does is told in words elsewhere. */
 function Token({ at, text, isDead, layout, frame }: TokenProps) {
   const own = useRef<HTMLDivElement>(null)
+  const placed = useRef('')
   useLayoutEffect(() => {
-    const place = () => {
+    const place = (isStep: boolean) => {
       const [box, token] = [frame.current, own.current]
       const target = box?.querySelector(`[data-at="${at}"] > .anchor`)
       if (!box || !token || !target) return
@@ -189,10 +190,19 @@ function Token({ at, text, isDead, layout, frame }: TokenProps) {
       const x = inner.left - outer.left + inner.width / 2 + box.scrollLeft
       const y = inner.top - outer.top + inner.height / 2 + box.scrollTop
       if (box.scrollHeight > box.clientHeight) target.scrollIntoView({ block: 'nearest' })
+      // It travels from step to step only, and not where the drawing itself changes.
+      token.style.transition = isStep ? '' : 'none'
       token.style.transform = `translate(${x}px, ${y}px) translate(-50%, -50%)`
     }
-    place()
-    const observer = new ResizeObserver(place)
+    const isStep = placed.current === layout
+    placed.current = layout
+    place(isStep)
+    // It reports at once what it watches, and that ends no step.
+    let isStepping = isStep
+    const observer = new ResizeObserver(() => {
+      place(isStepping)
+      isStepping = false
+    })
     observer.observe(frame.current!)
     return () => observer.disconnect()
   }, [at, layout, frame])
