@@ -5,10 +5,11 @@
  *   npm run bench -- [--frames N] [--flows N] [--runs N] [--seed N] [--long]
  *   npm run bench -- --flows-memory [--flows N]
  *   npm run bench -- --live [--runs N] [--seconds N]
+ *   npm run bench -- --page [--runs N] [--seed N]
  *
  * `--long` measures files that are 10 × longer, too: memory must not grow with them. The files go into a temporary
  * folder (TMPDIR says where; 1.1 GB, with --long 11 GB) that is removed at the end. `--flows-memory` measures 1,000,000
- * flows that are open at once instead, `--live` capturing.
+ * flows that are open at once instead, `--live` capturing, `--page` the HTML report in a browser.
  */
 
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, statfsSync } from 'node:fs'
@@ -21,6 +22,7 @@ import { generate, POINTS, type TrueTranslation } from './generate.ts'
 import { benchLive } from './live.ts'
 import { generateManyFlows } from './many-flows.ts'
 import { alternate, type Command, isInstalled, type Measured, measure, node } from './measure.ts'
+import { benchPage } from './page.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
 const HOPTRACE = join(ROOT, 'bin/hoptrace.js')
@@ -35,6 +37,7 @@ const { values: options } = parseArgs({
     seed: { type: 'string', default: '1' },
     long: { type: 'boolean', default: false },
     live: { type: 'boolean', default: false },
+    page: { type: 'boolean', default: false },
     seconds: { type: 'string', default: '8' },
   },
 })
@@ -56,6 +59,13 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => pr
 try {
   sayMachine()
   if (options.live) await benchLive({ runs: Number(options.runs), seconds: Number(options.seconds), folder })
+  else if (options.page)
+    await benchPage({
+      folder,
+      hoptrace: HOPTRACE,
+      runs: Number(options.runs),
+      seed: Number(options.seed),
+    })
   else if (options['flows-memory']) await benchFlows(Number(options.flows ?? 1_000_000))
   else
     await bench(

@@ -1,6 +1,6 @@
 /** The analysis: the whole way of the data in one place, from captures to the report. */
 
-import { resolveInputs } from './capture/inputs.ts'
+import { type ResolvedInputs, resolveInputs } from './capture/inputs.ts'
 import { InterfaceNames } from './capture/interface-names.ts'
 import { JoinedWriter } from './capture/joined-writer.ts'
 import { MergedRecords } from './capture/merge.ts'
@@ -57,7 +57,14 @@ export interface Analysis {
  * or `-`. Rejects with a `HoptraceError` where none of them can be read or an option does not fit them.
  */
 export async function analyze(args: readonly string[], options: AnalysisOptions = {}): Promise<Analysis> {
-  const { inputs: files, warnings, failures } = await resolveInputs(args)
+  return await analyzeInputs(await resolveInputs(args), options)
+}
+
+/** The same for inputs that were found already. */
+export async function analyzeInputs(
+  { inputs: files, warnings, failures }: ResolvedInputs,
+  options: AnalysisOptions = {},
+): Promise<Analysis> {
   const captures = withSeries(files)
   const epoch = new Epoch()
   const comparesClocks = !options.keepClocks && captures.length > 1

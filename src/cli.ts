@@ -1,6 +1,5 @@
 /** The command line: wires the commands, and turns errors into one line and an exit code. */
 
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { analyzeCommand } from './commands/analyze.ts'
 import { captureCommand } from './commands/capture.ts'
@@ -10,23 +9,20 @@ import { complain } from './commands/output.ts'
 import { pointsCommand } from './commands/points.ts'
 import { reportCommand } from './commands/report.ts'
 import { HoptraceError } from './errors.ts'
-
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-  version: string
-}
+import { VERSION } from './version.ts'
 
 const program = new Command('hoptrace')
   .description(
     "Shows a packet's way through container networking: the same frame at every point, across NAT.",
   )
-  .version(version)
+  .version(VERSION)
   .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage()}` })
   .addHelpText('after', '\nExample:\n  hoptrace analyze captures/outbound-masquerade')
 program.addCommand(analyzeCommand())
 program.addCommand(explainCommand())
-program.addCommand(reportCommand(version))
+program.addCommand(reportCommand())
 program.addCommand(pointsCommand())
-program.addCommand(captureCommand(version))
+program.addCommand(captureCommand())
 program.addCommand(labCommand())
 endInOneLine(program, 'hoptrace')
 

@@ -1,6 +1,7 @@
 /** The explanation of a packet: joins the captures, then reads the records of one packet and its answer once more. */
 
-import { type AnalysisOptions, analyze } from './analysis.ts'
+import { type AnalysisOptions, analyzeInputs } from './analysis.ts'
+import { resolveInputs } from './capture/inputs.ts'
 import { KeptPipes } from './capture/kept-pipes.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
 import { HoptraceError } from './errors.ts'
@@ -38,8 +39,9 @@ export async function explainCaptures(
 ): Promise<{ explanation: Explanation; failures: string[] }> {
   const pipes = new KeptPipes()
   try {
-    const inputs = await pipes.keep(args)
-    const analysis = await analyze(inputs, { ...options, journeys: true })
+    const resolved = await resolveInputs(args)
+    const inputs = await pipes.keep(resolved.inputs)
+    const analysis = await analyzeInputs({ ...resolved, inputs }, { ...options, journeys: true })
     const { report, failures } = analysis
     const flow = chosenFlow(report, options)
     const chosen = choosePackets(analysis.journeys(), flow, options.packet)

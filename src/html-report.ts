@@ -1,85 +1,170 @@
 /** The HTML report: one page with the report, the packets of its flows, and the bytes of their frames. */
 
-import type { Analysis } from './analysis.ts'
+import { type AnalysisOptions, analyzeInputs } from './analysis.ts'
+import { type CaptureInput, resolveInputs } from './capture/inputs.ts'
+import { KeptPipes } from './capture/kept-pipes.ts'
 import type { UdpTunnel } from './decode/udp-tunnels.ts'
 import { pageAssets } from './page-assets.ts'
-import { choosePagePackets, type NumberedJourney, PAYLOAD_BYTES, pageFrameOf } from './page-packets.ts'
+import { PageFlows } from './page-flows.ts'
+import { PAYLOAD_BYTES } from './page-frames.ts'
+import { PagePackets } from './page-packets.ts'
 import { harmless, harmlessCopy } from './report/harmless.ts'
-import { renderJson } from './report/json.ts'
-import { type StreamedReport, withArray } from './report/model.ts'
-import { aboutElement, blockElement, pageElement, pageHead, pageTail } from './report/page.ts'
-import { type PageAbout, PageElement, type PagePacket } from './report/page-data.ts'
-import { WantedFrames } from './wanted-frames.ts'
+import type { JourneyReport } from './report/journey-lines.ts'
+import type { StreamedReport } from './report/model.ts'
+import { pageElement, pageHead, pageTail } from './report/page.ts'
+import { type PageAbout, PageElement } from './report/page-data.ts'
+import { VERSION } from './version.ts'
 
 /** Packets of all flows together that a page gets where nothing else is said. */
 export const PAGE_PACKETS = 100_000
 /** Flows that it gets. */
 const MAX_FLOWS = 20_000
-/** A piece is unpacked when one of its flows is looked at: this many packets take some ms. */
-const BLOCK_PACKETS = 2000
+/** Pieces of JSON are compressed from about this length on. */
+const PIECE_CHARS = 65_536
 
-export interface HtmlReportOptions {
-  /** Inputs of the analysis: their files are read once more. */
-  inputs: readonly string[]
-  version: string
+export interface PageOptions {
+  /** What the page is called; the inputs, where nothing else is said. */
+  title?: string | undefined
+  /** Packets of all flows together that the page gets, the same number of each large flow: 100,000 else. */
   maxPackets?: number | undefined
-  /** Bytes of payload that are kept of each frame. */
+  /** Bytes of payload that are kept of each frame, 0 for headers alone: 64 else. */
   payloadBytes?: number | undefined
-  tunnelPorts?: ReadonlyMap<number, UdpTunnel> | undefined
 }
 
-/** Makes the page in pieces. `analysis` was asked for journeys, and they were not gone through yet. */
+export interface HtmlReportOptions
+  extends PageOptions,
+    Pick<AnalysisOptions, 'path' | 'tunnelPorts' | 'interfaceNames' | 'keepClocks' | 'onProgress'> {}
+
+/**
+ * Reads captures as `analyze` does, and makes one self-contained HTML page of them, in pieces of text. Rejects with a
+ * `HoptraceError` where none of the inputs can be read, or an option does not fit them. The same input and options make the
+ * same page.
+ */
 export async function* htmlReport(
-  analysis: Pick<Analysis, 'journeys'>,
-  selected: StreamedReport,
-  { inputs, version, maxPackets, payloadBytes, tunnelPorts }: HtmlReportOptions,
+  args: readonly string[],
+  options: HtmlReportOptions = {},
 ): AsyncGenerator<string> {
-  const { flows } = withArray(selected)
-  const report = { ...selected, flows: flows.slice(0, MAX_FLOWS) }
-  const chosen = choosePagePackets(analysis.journeys(), report.flows, maxPackets ?? PAGE_PACKETS)
-  const wanted = new WantedFrames(selected, (record, headers) =>
-    pageFrameOf(record, headers, payloadBytes ?? PAYLOAD_BYTES),
-  )
-  for (const packets of chosen.values()) for (const { sightings } of packets) wanted.addSightings(sightings)
-  const descriptions = await wanted.read(inputs, tunnelPorts)
-  const assets = pageAssets()
-  const title = inputs.join(' ')
-  yield pageHead(assets, harmless(title))
-  const blocks = blocksOf(chosen)
-  const about: PageAbout = {
-    schema: 'hoptrace.page/1',
-    title,
-    version,
-    descriptions: Object.fromEntries(descriptions),
-    ...(tunnelPorts ? { tunnelPorts: [...tunnelPorts] } : {}),
-    ...(flows.length > report.flows.length ? { flowsLeftOut: flows.length - report.flows.length } : {}),
-    blocks: blocks.map((packets) => ({
-      flows: [packets[0]!.flow, packets.at(-1)!.flow],
-      packets: packets.length,
-    })),
+  const pipes = new KeptPipes()
+  try {
+    const resolved = await resolveInputs(args)
+    const inputs = await pipes.keep(resolved.inputs)
+    const analysis = await analyzeInputs({ ...resolved, inputs }, { ...options, journeys: true })
+    const { streamed, failures } = analysis
+    const page = new ReportPage(streamed, { ...options, title: options.title ?? args.join(' '), failures })
+    for (const journey of analysis.journeys()) page.take(journey)
+    yield* page.pieces(inputs)
+  } finally {
+    pipes.remove()
   }
-  yield aboutElement(harmlessCopy(about))
-  yield pageElement(PageElement.report, renderJson(harmlessCopy(report)))
-  for (const [i, packets] of blocks.entries())
-    yield blockElement(
-      i,
-      packets.map(
-        (packet): PagePacket => ({ ...harmlessCopy(packet), bytes: wanted.framesOf(packet).frames }),
-      ),
-    )
-  yield pageTail(assets)
 }
 
-function blocksOf(chosen: ReadonlyMap<number, NumberedJourney[]>): NumberedJourney[][] {
-  const blocks: NumberedJourney[][] = []
-  let block: NumberedJourney[] = []
-  for (const packets of chosen.values())
-    for (const packet of packets) {
-      block.push(packet)
-      if (block.length < BLOCK_PACKETS) continue
-      blocks.push(block)
-      block = []
+export interface ReportPageOptions extends PageOptions, Pick<AnalysisOptions, 'tunnelPorts'> {
+  /** Inputs that could not be read, a line each: whoever looks at the page has to know. */
+  failures?: readonly string[] | undefined
+}
+
+/** What a page shows of how much there is. */
+export interface PageCounts {
+  flows: number
+  allFlows: number
+  packets: number
+  /** Of the flows that it shows. */
+  allPackets: number
+}
+
+/** The page of a report: first it is given all packets, then it is made. */
+export class ReportPage {
+  readonly #report: StreamedReport
+  readonly #flows: PageFlows
+  readonly #packets: PagePackets
+  readonly #title: string
+  readonly #tunnelPorts: ReadonlyMap<number, UdpTunnel> | undefined
+
+  constructor(
+    report: StreamedReport,
+    { title = '', maxPackets, payloadBytes, tunnelPorts, failures = [] }: ReportPageOptions,
+  ) {
+    this.#report = { ...report, warnings: [...failures, ...report.warnings] }
+    this.#flows = new PageFlows(report, MAX_FLOWS)
+    this.#packets = new PagePackets(report, this.#flows, {
+      maxPackets: maxPackets ?? PAGE_PACKETS,
+      payloadBytes: payloadBytes ?? PAYLOAD_BYTES,
+      tunnelPorts,
+    })
+    this.#title = title
+    this.#tunnelPorts = tunnelPorts
+  }
+
+  take(journey: JourneyReport): void {
+    this.#packets.take(journey)
+  }
+
+  get counts(): PageCounts {
+    return {
+      flows: this.#flows.length,
+      allFlows: this.#report.flows.length,
+      packets: this.#packets.count,
+      allPackets: this.#packets.total,
     }
-  if (block.length > 0) blocks.push(block)
-  return blocks
+  }
+
+  /** In how many pieces it is made. */
+  get pieceCount(): number {
+    return this.#packets.blockCount + 5
+  }
+
+  /** The page. `inputs` are those of the analysis; they are read once more. */
+  async *pieces(inputs: readonly CaptureInput[]): AsyncGenerator<string> {
+    const descriptions = await this.#packets.read(inputs)
+    const blocks = this.#packets.blocks()
+    yield pageHead(pageAssets(), harmless(this.#title))
+    yield await pageElement(PageElement.about, [JSON.stringify(this.#about(descriptions, blocks))])
+    yield await pageElement(PageElement.report, gathered(reportJson(this.#report, this.#flows)))
+    // One is compressed while the next is put together.
+    let made = Promise.resolve('')
+    for (const [i, block] of blocks.entries()) {
+      const next = pageElement(PageElement.block(i), [JSON.stringify(block.read())])
+      yield await made
+      made = next
+    }
+    yield await made
+    yield pageTail()
+  }
+
+  #about(descriptions: ReadonlyMap<string, string>, blocks: PageAbout['blocks']): PageAbout {
+    const { flows, allFlows, packets, allPackets } = this.counts
+    return harmlessCopy({
+      schema: 'hoptrace.page/1',
+      title: this.#title,
+      version: VERSION,
+      descriptions: Object.fromEntries(descriptions),
+      ...(this.#tunnelPorts ? { tunnelPorts: [...this.#tunnelPorts] } : {}),
+      ...(allFlows > flows ? { flowsLeftOut: allFlows - flows } : {}),
+      ...(allPackets > packets ? { packetsLeftOut: allPackets - packets } : {}),
+      blocks: blocks.map(({ flows, packets }) => ({ flows, packets })),
+    })
+  }
+}
+
+/** The report as JSON with these flows, one at a time; all text in it is harmless. */
+function* reportJson(report: StreamedReport, flows: PageFlows): Generator<string> {
+  const { flows: _, ...others } = report
+  yield `${JSON.stringify(harmlessCopy(others)).slice(0, -1)},"flows":[`
+  let before = ''
+  for (const flow of flows) {
+    yield `${before}${JSON.stringify(harmlessCopy(flow))}`
+    before = ','
+  }
+  yield ']}'
+}
+
+function* gathered(pieces: Iterable<string>): Generator<string> {
+  let gathered = ''
+  for (const piece of pieces) {
+    gathered += piece
+    if (gathered.length < PIECE_CHARS) continue
+    yield gathered
+    gathered = ''
+  }
+  yield gathered
 }

@@ -171,7 +171,8 @@ function* addressNames(names: ReadonlyMap<string, string>): Generator<[Uint8Arra
   }
 }
 
-function isSameFile(a: string, b: string): boolean {
+/** Whether both paths are the same regular file. */
+export function isSameFile(a: string, b: string): boolean {
   const [one, other] = [a, b].map((path) => statSync(path, { throwIfNoEntry: false }))
   return (
     one !== undefined && other !== undefined && one.isFile() && one.dev === other.dev && one.ino === other.ino

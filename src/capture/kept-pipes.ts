@@ -1,10 +1,11 @@
 /** Kept pipes: inputs that can be read only once are copied into temporary files, for whoever has to read them twice. */
 
-import { createWriteStream, fstatSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { createWriteStream, fstatSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { descriptorOf, openRawSource } from './byte-source.ts'
+import type { CaptureInput } from './inputs.ts'
 import { fileName } from './points.ts'
 
 /** Keeps pipes in temporary files, as they can be read only once. */
@@ -13,11 +14,10 @@ export class KeptPipes {
   #copies = 0
   readonly #atExit = () => this.remove()
 
-  /** The inputs, those that are pipes replaced. */
-  async keep(args: readonly string[]): Promise<string[]> {
-    const kept: string[] = []
-    for (const arg of args) kept.push(isPipe(pathOf(arg)) ? await this.#copy(arg) : arg)
-    return kept
+  /** The inputs, of those that are pipes the copy; what they are called stays. */
+  async keep(inputs: readonly CaptureInput[]): Promise<CaptureInput[]> {
+    // At once: whoever writes into several must not wait for the one that is not read yet.
+    return await Promise.all(inputs.map((input) => (isPipe(input.path) ? this.#copy(input) : input)))
   }
 
   remove(): void {
@@ -25,21 +25,22 @@ export class KeptPipes {
     process.off('exit', this.#atExit)
   }
 
-  async #copy(arg: string): Promise<string> {
-    const path = pathOf(arg)
-    const name = path === arg ? fileName(path) : arg.slice(0, arg.length - path.length - 1)
+  /** A copy by the same name, as points are named after their files. */
+  async #copy(input: CaptureInput): Promise<CaptureInput> {
     if (this.#folder === null) {
       this.#folder = mkdtempSync(join(tmpdir(), 'hoptrace-kept-'))
       process.on('exit', this.#atExit)
     }
-    const copy = join(this.#folder, String(this.#copies++))
-    const source = await openRawSource(path)
+    const folder = join(this.#folder, String(this.#copies++))
+    mkdirSync(folder)
+    const copy = join(folder, descriptorOf(input.path) >= 0 ? fileName(input.path) : basename(input.path))
+    const source = await openRawSource(input.path)
     try {
       await pipeline(chunksOf(source), createWriteStream(copy, { mode: 0o600 }))
     } finally {
       await source.close()
     }
-    return `${name}=${copy}`
+    return { ...input, path: copy }
   }
 }
 
@@ -52,14 +53,6 @@ async function* chunksOf(source: {
     if (count === 0) return
     yield chunk.subarray(0, count)
   }
-}
-
-/** The path of `NAME=FILE`, where that is no file's name itself. */
-function pathOf(arg: string): string {
-  const equals = arg.indexOf('=')
-  if (equals <= 0 || arg.slice(0, equals).includes('/') || statSync(arg, { throwIfNoEntry: false }))
-    return arg
-  return arg.slice(equals + 1)
 }
 
 /** What is no file and no pipe, or is not there, is left to whoever opens it: it says what is wrong. */

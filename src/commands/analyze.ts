@@ -1,10 +1,13 @@
 /** `hoptrace analyze`: reads captures, joins them, and prints what it found. */
 
 import { Command } from 'commander'
-import { type Analysis, analyze } from '../analysis.ts'
-import type { UdpTunnel } from '../decode/udp-tunnels.ts'
+import { type Analysis, analyzeInputs } from '../analysis.ts'
+import { displayText } from '../capture/display-text.ts'
+import { resolveInputs } from '../capture/inputs.ts'
+import { KeptPipes } from '../capture/kept-pipes.ts'
 import { HoptraceError } from '../errors.ts'
-import { type FlowFilter, flowTest, isEmpty, renderNoMatch, selectFlows } from '../report/filter.ts'
+import { ReportPage } from '../html-report.ts'
+import { flowTest, isEmpty, renderNoMatch, selectFlows } from '../report/filter.ts'
 import { renderFlowDetail } from '../report/flow-detail.ts'
 import { renderJourneyLine } from '../report/journey-lines.ts'
 import { renderJsonChunks } from '../report/json.ts'
@@ -20,34 +23,18 @@ import {
   Verdicts,
 } from './expectation-options.ts'
 import { isLive, reportOnInterrupt } from './live-input.ts'
-import {
-  addAddress,
-  addCount,
-  addName,
-  addPort,
-  decodeAs,
-  filterExpression,
-  interfaceName,
-  nameList,
-} from './option-values.ts'
 import { complain, type Output, outputFile, standardOutput } from './output.ts'
+import { writePage } from './page-file.ts'
 import { progressBar } from './progress.ts'
+import { addSelectionOptions, filterOf, readingOptions, type SelectionFlags } from './selection-options.ts'
 
-interface AnalyzeFlags extends ExpectationFlags {
-  path?: string[]
+interface AnalyzeFlags extends ExpectationFlags, SelectionFlags {
   json?: boolean
   journeys?: string
   packets?: boolean
   write?: string
+  html?: string
   check?: boolean
-  host?: string[]
-  port?: number[]
-  proto?: string[]
-  flow?: number[]
-  filter?: FlowFilter['expression']
-  decodeAs?: ReadonlyMap<number, UdpTunnel>
-  ifname?: ReadonlyMap<string, string>
-  keepClocks?: boolean
 }
 
 const EXAMPLES = `
@@ -71,38 +58,24 @@ export function analyzeCommand(): Command {
       '[input...]',
       'FILE, NAME=FILE, DIR (each capture in it is a point) or - (stdin); pcap or pcapng, also gzipped',
     )
-    .option('--path <points>', 'order of the points, client side first: a,b,c', nameList)
-    .option('--host <ip>', 'only flows with this address at any point (repeatable)', addAddress)
-    .option('--port <number>', 'only flows with this port at any point (repeatable)', addPort)
-    .option('--proto <name>', 'only flows of this protocol: tcp, udp, icmp, … (repeatable)', addName)
-    .option(
-      '--filter <expr>',
-      "only flows for which this holds at a point: 'src net 172.17.0.0/16 and tcp port 80 or 443'",
-      filterExpression,
-    )
-    .option('--flow <id>', 'only this flow, in detail (repeatable)', addCount)
+  addSelectionOptions(command)
     .option('--packets', 'list the packets of the selected flows, a line each')
-    .option(
-      '--decode-as <port=kind>',
-      'a tunnel behind this UDP port: 8888=vxlan, geneve, gtpu or none (repeatable)',
-      decodeAs,
-    )
-    .option(
-      '--ifname <index=name>',
-      'what to call interface INDEX of a `tcpdump -i any` file: 3=docker0, or any:3=docker0 (repeatable)',
-      interfaceName,
-    )
-    .option('--keep-clocks', 'leave times as recorded, even where hosts have clocks that differ')
     .option('--json', 'print one JSON document (schema hoptrace.report/1)')
     .option('--journeys <file>', 'write a line of JSON for each packet to FILE, or - for stdout')
     .option('-w, --write <file>', 'write all records into one pcapng, with the identity of each packet')
+    .option('--html <file>', 'write one HTML page about it, as hoptrace report does')
     .option('--check', 'exit with 1 if a finding of severity error remains')
     .addHelpText('after', EXAMPLES)
     .action(run)
   return addExpectationOptions(command)
 }
 
-async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
+async function run(args: string[], flags: AnalyzeFlags): Promise<void> {
+  const pipes = new KeptPipes()
+  await analyzed(args, flags, pipes).finally(() => pipes.remove())
+}
+
+async function analyzed(args: string[], flags: AnalyzeFlags, pipes: KeptPipes): Promise<void> {
   const { journeys: journeyPath } = flags
   const streamsJourneys = journeyPath !== undefined && STDOUT_NAMES.includes(journeyPath)
   if (flags.json && streamsJourneys)
@@ -111,31 +84,40 @@ async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
     throw new HoptraceError('--write wants a file: stdout has the report')
   if (flags.write !== undefined && flags.write === journeyPath)
     throw new HoptraceError('--write and --journeys name the same file: give each its own')
+  if (flags.html !== undefined && STDOUT_NAMES.includes(flags.html))
+    throw new HoptraceError('--html wants a file: stdout has the report (hoptrace report writes to stdout)')
+  if (flags.html !== undefined && [flags.write, journeyPath].includes(flags.html))
+    throw new HoptraceError(
+      `${displayText(flags.html, 400)} is to be written twice: give --html its own file`,
+    )
   checkExpectationFlags(
     flags,
     [flags.json && '--json', streamsJourneys && '--journeys -', flags.packets && '--packets'],
-    [flags.write, journeyPath],
+    [flags.write, journeyPath, flags.html],
   )
   const stdout = standardOutput()
   const showsReport = !streamsJourneys && !streamsTap(flags)
   const journeyFile =
     journeyPath === undefined || streamsJourneys ? null : await outputFile(journeyPath, '--journeys')
+  const pageFile = flags.html === undefined ? null : await outputFile(flags.html, '--html')
   const verdicts = await Verdicts.open(flags, stdout)
   const listsPackets = flags.packets === true && !flags.json && !streamsJourneys
   const bar = progressBar()
-  if (inputs.some(isLive)) reportOnInterrupt()
+  if (args.some(isLive)) reportOnInterrupt()
   const filter = filterOf(flags)
-  const analysis = await analyze(inputs, {
-    ...(isEmpty(filter) ? {} : { diagnoses: flowTest(filter) }),
-    keepsFindings: flags.expect !== undefined,
-    journeys: listsPackets || journeyPath !== undefined,
-    onProgress: bar.update,
-    ...(flags.decodeAs ? { tunnelPorts: flags.decodeAs } : {}),
-    ...(flags.ifname ? { interfaceNames: flags.ifname } : {}),
-    ...(flags.keepClocks ? { keepClocks: true } : {}),
-    ...(flags.path ? { path: flags.path } : {}),
-    ...(flags.write === undefined ? {} : { write: flags.write }),
-  }).finally(bar.stop)
+  const resolved = await resolveInputs(args)
+  const inputs = pageFile ? await pipes.keep(resolved.inputs) : resolved.inputs
+  const analysis = await analyzeInputs(
+    { ...resolved, inputs },
+    {
+      ...readingOptions(flags),
+      ...(isEmpty(filter) ? {} : { diagnoses: flowTest(filter) }),
+      keepsFindings: flags.expect !== undefined,
+      journeys: listsPackets || journeyPath !== undefined || pageFile !== null,
+      onProgress: bar.update,
+      ...(flags.write === undefined ? {} : { write: flags.write }),
+    },
+  ).finally(bar.stop)
   for (const failure of analysis.failures) complain(failure)
   const { streamed } = analysis
   const selected = selectFlows(streamed, filter)
@@ -160,22 +142,27 @@ async function run(inputs: string[], flags: AnalyzeFlags): Promise<void> {
   if (noMatch !== null && (flags.json || !showsReport)) complain(noMatch)
   const showsWarnings = flags.json || (showsReport && noMatch === null && !flags.flow)
   if (!showsWarnings) for (const warning of selected.warnings) complain(warning)
+  const title = args.join(' ')
+  const { failures } = analysis
+  const page = pageFile && new ReportPage(judged, { title, tunnelPorts: flags.decodeAs, failures })
   await writeJourneys(analysis, selected, {
     json: streamsJourneys ? stdout : journeyFile,
     text: listsPackets ? stdout : null,
+    page,
   })
-  await verdicts.write(judged, `hoptrace analyze ${inputs.join(' ')}`)
+  await verdicts.write(judged, `hoptrace analyze ${title}`)
   await stdout.end()
   await journeyFile?.end()
+  if (page && pageFile) complain(`${flags.html}: ${await writePage(page, inputs, pageFile)}`)
 }
 
-/** One pass for both: the journeys can be had only once. */
+/** One pass for all: the journeys can be had only once. */
 async function writeJourneys(
   { journeys }: Analysis,
   { flows }: StreamedReport,
-  { json, text }: { json: Output | null; text: Output | null },
+  { json, text, page }: { json: Output | null; text: Output | null; page: ReportPage | null },
 ): Promise<void> {
-  if (!(json || text) || flows.length === 0) return
+  if (!(json || text || page) || flows.length === 0) return
   const { firstNsOf, lastId } = timesOf(flows)
   const idColumns = flows.length > 1 ? String(lastId).length + 2 : 0
   const options = text && {
@@ -187,12 +174,13 @@ async function writeJourneys(
   for (const journey of journeys()) {
     const flowFirstNs = firstNsOf(journey.flow)
     if (flowFirstNs === undefined) continue
+    page?.take(journey)
     if (json) await json.write(`${renderJourneyLine(journey)}\n`)
     if (text && options) {
       const id = idColumns > 0 ? `#${String(journey.flow).padEnd(idColumns - 1)}` : ''
       await text.write(`${id}${renderPacketLine(journey, { ...options, flowFirstNs })}\n`)
     }
-    if ((!json || json.closed) && (!text || text.closed)) break
+    if (!page && (!json || json.closed) && (!text || text.closed)) break
   }
 }
 
@@ -222,14 +210,4 @@ function renderSelected(
   if (flags.flow) return report.flows.map((flow) => renderFlowDetail(report, flow, options)).join('\n')
   // Whoever states the path knows it; and what is told of all traffic is not about a few flows of it.
   return renderText(report, { ...options, hidesLinks: flags.path !== undefined || isPart })
-}
-
-function filterOf(flags: AnalyzeFlags): FlowFilter {
-  return {
-    hosts: flags.host ?? [],
-    ports: flags.port ?? [],
-    protocols: flags.proto ?? [],
-    ids: flags.flow ?? [],
-    expression: flags.filter,
-  }
 }

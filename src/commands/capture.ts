@@ -20,6 +20,7 @@ import type { TraceTask } from '../receipts/tracing.ts'
 import { type FlowFilter, selectFlows } from '../report/filter.ts'
 import { renderJsonChunks } from '../report/json.ts'
 import { renderText } from '../report/text.ts'
+import { CapturedPage, checkPageFlags } from './captured-page.ts'
 import {
   addExpectationOptions,
   checkExpectationFlags,
@@ -61,6 +62,7 @@ interface CaptureFlags extends ExpectationFlags {
   ndjson?: boolean
   watch?: boolean
   explain?: boolean
+  html?: string
   /** Port; 0 or true for any. */
   web?: number | true
   keepClocks?: boolean
@@ -84,7 +86,7 @@ Examples:
 Ctrl-C ends it with the summary that hoptrace analyze gives.`
 
 /** Makes the command. */
-export function captureCommand(version: string): Command {
+export function captureCommand(): Command {
   const command = new Command('capture')
     .description('captures on all points of a container’s path at once, and joins each packet live')
     .usage('--container NAME [options]')
@@ -139,17 +141,18 @@ export function captureCommand(version: string): Command {
     .option('--ndjson', 'print a line of JSON for each packet as it completes')
     .option('--watch', 'show the live flows as a table that fills the terminal')
     .option('--explain', 'at the end, explain the first request and its answer as hoptrace explain does')
+    .option('--html <file>', 'at the end, write one HTML page about it, as hoptrace report does')
     .option(
       '--web [port]',
       'show packets on a live page on 127.0.0.1, at this port or any, instead of as lines',
       portOrAny,
     )
     .addHelpText('after', EXAMPLES)
-    .action((flags: CaptureFlags) => run(flags, version))
+    .action(run)
   return addExpectationOptions(command)
 }
 
-async function run(flags: CaptureFlags, version: string): Promise<void> {
+async function run(flags: CaptureFlags): Promise<void> {
   check(flags)
   const { filter } = flags
   const stdout = standardOutput()
@@ -196,7 +199,8 @@ async function run(flags: CaptureFlags, version: string): Promise<void> {
       becomeUser(user)
       if (flags.rotate) requireFolderOf(user, flags.write!)
     }
-    if (flags.explain) explained = new ExplainedCapture(flags.write)
+    const page = flags.html === undefined ? null : await CapturedPage.open(flags.html)
+    if (flags.explain || page) explained = new ExplainedCapture(flags.write)
     const about = aboutFile(flags, records, points)
     file = await openFile(flags, about, explained?.path ?? flags.write)
     if (web && file === null) kept = await KeptCapture.open(about, web.name)
@@ -231,7 +235,6 @@ async function run(flags: CaptureFlags, version: string): Promise<void> {
       kept: (file ?? kept)!,
       filter,
       tunnelPorts: flags.decodeAs,
-      version,
       describe: (point) => points.describe(point).description,
     })
     if (flags.watch)
@@ -269,7 +272,8 @@ async function run(flags: CaptureFlags, version: string): Promise<void> {
         `\n${renderText(selected, { columns: stdout.columns, color: stdout.color, hidesLinks: true })}`,
       )
     await verdicts.write(selected, suiteOf(flags))
-    await explained?.tell({ filter, tunnelPorts: flags.decodeAs }, stdout)
+    if (flags.explain) await explained!.tell({ filter, tunnelPorts: flags.decodeAs }, stdout)
+    await page?.write(explained!.path, { ...flags, title: suiteOf(flags), judged: selected })
     await stdout.end()
   } finally {
     watch?.close()
@@ -322,7 +326,8 @@ function check(flags: CaptureFlags): void {
     Boolean,
   )
   if (outputs.length > 1) throw new HoptraceError(`${outputs.join(' and ')} both want stdout: choose one`)
-  checkExpectationFlags(flags, outputs, [flags.write])
+  checkExpectationFlags(flags, outputs, [flags.write, flags.html])
+  checkPageFlags(flags)
   if (
     !flags.join &&
     (flags.write === undefined ||

@@ -7,7 +7,7 @@ import { HoptraceError } from '../errors.ts'
 import { captureScenario } from '../lab/capturing.ts'
 import { requireUp, stateOf } from '../lab/lab.ts'
 import type { Scenario } from '../lab/scenario.ts'
-import { scenarioNamed } from '../lab/scenarios.ts'
+import { scenarioIn, scenarioNamed } from '../lab/scenarios.ts'
 import type { LabNames } from '../lab/stations.ts'
 import { allHold, withExpectations } from '../report/expectations/evaluate.ts'
 import { parseExpectation } from '../report/expectations/parse.ts'
@@ -28,7 +28,7 @@ export interface RunFlags {
 
 /** Runs a scenario. Sets exit code 1 where it does not come out as it should: something is broken. */
 export async function runScenario(names: LabNames, name: string, flags: RunFlags): Promise<void> {
-  const scenario = scenarioNamed(name)
+  const scenario = scenarioIn(names, scenarioNamed(name))
   if (flags.write !== undefined && STDOUT_NAMES.includes(flags.write))
     throw new HoptraceError('--write wants a file: stdout has the report')
   if (flags.json && flags.explain)

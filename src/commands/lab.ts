@@ -4,11 +4,14 @@ import { spawnSync } from 'node:child_process'
 import { Command } from 'commander'
 import { HoptraceError } from '../errors.ts'
 import { judgeAnswer } from '../lab/answers.ts'
+import { engineVersion } from '../lab/engine-api.ts'
 import { FAULTS, faultNamed } from '../lab/faults.ts'
 import { bringUp, faultOf, heal, rememberFault, requireUp, stateOf, tearDown } from '../lab/lab.ts'
 import { requireLab } from '../lab/programs.ts'
 import { SCENARIOS } from '../lab/scenarios.ts'
 import {
+  engineAddress,
+  hasEngine,
   type LabNames,
   labNames,
   netnsOf,
@@ -42,7 +45,9 @@ Examples:
   sudo hoptrace lab down
 
 It is made of network namespaces of its own (ip netns list shows them): the
-machine's own interfaces and rules are not touched. --name NAME is another lab.`
+machine's own interfaces and rules are not touched. --name NAME is another lab.
+With lab up --docker the containers and their rules are made by a Docker engine
+that the lab starts for itself; the machine's own engine is not touched.`
 
 /** Makes the command. */
 export function labCommand(): Command {
@@ -56,7 +61,10 @@ export function labCommand(): Command {
     lab.addCommand(command)
     return command
   }
-  named('up').description('builds the lab, or heals one that is there').action(up)
+  named('up')
+    .description('builds the lab, or heals one that is there')
+    .option('--docker', 'around a Docker engine of its own, made of the dockerd that is installed here')
+    .action(up)
   named('down').description('removes all of it, after a crash as well').action(down)
   named('status').description('shows what there is of it').action(status)
   lab.addCommand(new Command('list').usage('').description('lists scenarios and faults').action(list))
@@ -101,9 +109,9 @@ function ready({ name }: NameFlag): LabNames {
   return names
 }
 
-async function up(flags: NameFlag): Promise<void> {
+async function up(flags: NameFlag & { docker?: boolean }): Promise<void> {
   const names = ready(flags)
-  for (const remark of await bringUp(names)) complain(remark)
+  for (const remark of await bringUp(names, flags.docker)) complain(remark)
   await print([
     `The lab is up: ${shownStations().length} stations. hoptrace lab list shows what to do with it.`,
     `sudo hoptrace lab down${names.option} removes it.`,
@@ -125,15 +133,23 @@ async function status(flags: NameFlag): Promise<void> {
     const there = stations.includes(station) ? netnsOf(names, station) : 'missing'
     return `  ${station.padEnd(11)} ${ip.padEnd(15)} ${what} (${there})`
   })
+  const engine = hasEngine(names) ? await engineLines(names) : []
   const faultLine = `Fault      ${fault === null ? 'none' : fault.isSecret ? 'there is one; which one is secret' : fault.name}`
   const head =
     state === 'up'
       ? 'The lab is up.'
       : `The lab is not whole: sudo hoptrace lab up${names.option} builds it anew.`
   await print(
-    [head, '', 'Stations', ...lines, '', `Processes  ${processes}`, faultLine, ...remarks],
+    [head, '', 'Stations', ...lines, '', ...engine, `Processes  ${processes}`, faultLine, ...remarks],
     ' '.repeat(30),
   )
+}
+
+/** How to reach the engine. */
+async function engineLines(names: LabNames): Promise<string[]> {
+  const version = await engineVersion(names)
+  if (version === null) return ['Engine     does not answer']
+  return [`Engine     Docker ${version}`, `  DOCKER_HOST=${engineAddress(names)}`]
 }
 
 async function list(): Promise<void> {
@@ -214,7 +230,12 @@ function shell(text: string, command: string[], flags: NameFlag): void {
   requireUp(names)
   const words = command.length > 0 ? command : [process.env.SHELL || '/bin/sh']
   const { status, error } = spawnSync('nsenter', [`--net=${netnsPathOf(names, station)}`, '--', ...words], {
-    env: { ...process.env, HOPTRACE_LAB_STATION: station, PS1: `${station}# ` },
+    env: {
+      ...process.env,
+      HOPTRACE_LAB_STATION: station,
+      PS1: `${station}# `,
+      ...(hasEngine(names) && { DOCKER_HOST: engineAddress(names) }),
+    },
     stdio: 'inherit',
   })
   if (error) throw new HoptraceError(`lab shell: nsenter: ${error.message}`)

@@ -15,6 +15,7 @@ import { FrameRing } from '../serve/frame-ring.ts'
 import { PacketFeed } from '../serve/packet-feed.ts'
 import { PageServer } from '../serve/page-server.ts'
 import { ReportFeed } from '../serve/report-feed.ts'
+import { VERSION } from '../version.ts'
 import { complain } from './output.ts'
 
 /** Packets that are told at once, 20 times a second; less often where that takes more than its share of the time. */
@@ -32,7 +33,6 @@ export interface LiveWebOptions {
   kept: Pick<RotatingFile, 'parts' | 'lenBytes'> & { readonly problem?: string | null }
   filter: FlowFilter['expression'] | undefined
   tunnelPorts: ReadonlyMap<number, UdpTunnel> | undefined
-  version: string
   describe(point: Point): string
 }
 
@@ -69,7 +69,7 @@ export class LiveWeb {
 
   /** The capture has begun: says where the page is. */
   begin(options: LiveWebOptions): void {
-    const { records, kept, filter, tunnelPorts, version } = options
+    const { records, kept, filter, tunnelPorts } = options
     const packets = new PacketFeed(this.frames, tunnelPorts)
     this.#options = options
     this.#packets = packets
@@ -79,7 +79,7 @@ export class LiveWeb {
       downloads: new Downloads({
         parts: () => kept.parts(),
         name: this.name,
-        version,
+        title: this.#title,
         tunnelPorts,
         filter: filter?.text,
       }),
@@ -157,13 +157,13 @@ export class LiveWeb {
   }
 
   #hello(): LiveHello {
-    const { records, tunnelPorts, version, describe } = this.#options!
+    const { records, tunnelPorts, describe } = this.#options!
     const descriptions = Object.fromEntries(records.points.map((point) => [point.name, describe(point)]))
     return {
       about: {
         schema: 'hoptrace.page/1',
         title: this.#title,
-        version,
+        version: VERSION,
         descriptions: harmlessCopy(descriptions),
         ...(tunnelPorts ? { tunnelPorts: [...tunnelPorts] } : {}),
         blocks: [],

@@ -10,7 +10,8 @@ export interface ProgressBar {
   stop(): void
 }
 
-export function progressBar(): ProgressBar {
+/** `doing` is what the run does meanwhile. */
+export function progressBar(doing = 'reading'): ProgressBar {
   if (!process.stderr.isTTY) return { update() {}, stop() {} }
   const begunAt = Date.now()
   let bar: SingleBar | null = null
@@ -23,7 +24,7 @@ export function progressBar(): ProgressBar {
           clearOnComplete: true,
           // Ctrl-C would leave the terminal without one.
           hideCursor: false,
-          format: 'reading {bar} {percentage} % · {eta_formatted} left',
+          format: `${doing} {bar} {percentage} % · {eta_formatted} left`,
         })
         bar.start(totalBytes, readBytes)
       }

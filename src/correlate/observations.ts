@@ -3,6 +3,7 @@
 import type { CaptureRecord, PointIndex } from '../capture/record.ts'
 import { verifyChecksums } from '../decode/checksum.ts'
 import { Checksum, type Headers } from '../decode/headers.ts'
+import { IpProtocol } from '../decode/numbers.ts'
 import { Neighbours } from './neighbours.ts'
 
 /** Record numbers that are kept as evidence. */
@@ -21,6 +22,8 @@ export class PointObservations {
   unknownLinkType = 0
   /** Frames whose checksums were looked at: all of the first 100,000, then every 16th. */
   checksumsVerified = 0
+  /** Those of them with a header of TCP or UDP, whose checksum a sender may leave to the hardware. */
+  checksumsOffloadable = 0
   /** Checksums that the sender left to the hardware: harmless. */
   checksumOffloaded = 0
   checksumWrong = 0
@@ -50,6 +53,7 @@ export class Observations {
     if (frame <= VERIFY_ALL || frame % VERIFY_EVERY === 0) {
       verifyChecksums(headers)
       counts.checksumsVerified++
+      if (headers.hasTransport && isOffloadable(headers.protocol)) counts.checksumsOffloadable++
       const isWrong = headers.transportChecksum === Checksum.Wrong
       if (headers.transportChecksum === Checksum.Offloaded || (isWrong && isLeftToHardware(headers, flags)))
         counts.checksumOffloaded++
@@ -66,6 +70,10 @@ export class Observations {
     if (headers.tunnel !== 'none')
       counts.tunnels.set(headers.tunnel, (counts.tunnels.get(headers.tunnel) ?? 0) + 1)
   }
+}
+
+function isOffloadable(protocol: number): boolean {
+  return protocol === IpProtocol.Tcp || protocol === IpProtocol.Udp
 }
 
 /** Is a checksum that does not fit one that is not finished yet? */

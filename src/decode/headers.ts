@@ -212,8 +212,8 @@ export class Headers {
   stopByCapture = false
 
   /**
-   * Forgets the last frame. Resets what tells which layers were reached: each layer's decoder sets all of its
-   * fields.
+   * Forgets the last frame. Resets what tells which layers were reached, and what is asked of every frame (is it a
+   * fragment, is a checksum wrong?): else each layer's decoder sets all of its fields.
    */
   begin(bytes: Uint8Array, start: number, end: number, packetEnd: number): void {
     this.bytes = bytes
@@ -227,8 +227,12 @@ export class Headers {
     this.sllInterfaceIndex = -1
     this.isArp = false
     this.ipVersion = 0
+    this.moreFragments = false
+    this.fragmentOffset = 0
     this.protocol = 0
+    this.ipChecksum = Checksum.Unchecked
     this.hasTransport = false
+    this.transportChecksum = Checksum.Unchecked
     this.icmpType = -1
     this.hasQuoted = false
     this.tunnel = 'none'

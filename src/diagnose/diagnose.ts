@@ -178,16 +178,16 @@ function roundedSeconds(ns: number): number {
 
 /** One finding for all points: it is harmless everywhere, and people ask about it everywhere. */
 function checksumOffload({ points, observations }: Evidence): Finding[] {
-  const heard = points.filter((point) => point.packets > 0)
-  const counts = heard
-    .map((point) => ({ name: point.name, packets: observations.at(point.index).checksumOffloaded }))
-    .filter(({ packets }) => packets > 0)
+  const seen = points.map(({ name, index }) => ({ name, ...observations.at(index) }))
+  const counts = seen.filter(({ checksumOffloaded }) => checksumOffloaded > 0)
   if (counts.length === 0) return []
-  const isEverywhere = heard.length > 1 && counts.length === heard.length
+  // A point that saw ARP or ping alone has no such checksums, and takes no part.
+  const able = seen.filter(({ checksumsOffloadable }) => checksumsOffloadable > 0)
+  const isEverywhere = able.length > 1 && able.every((point) => counts.includes(point))
   const where = isEverywhere ? 'all points' : counts.map(({ name }) => name).join(', ')
   return [
     finding('checksum-offload', null, `checksums at ${where} are not filled in yet: offload, harmless`, {
-      packets: Object.fromEntries(counts.map(({ name, packets }) => [name, packets])),
+      packets: Object.fromEntries(counts.map(({ name, checksumOffloaded }) => [name, checksumOffloaded])),
     }),
   ]
 }

@@ -6,7 +6,7 @@ import { displayText } from '../capture/display-text.ts'
 import { type ExitCode, HoptraceError } from '../errors.ts'
 import { spawnAt } from './programs.ts'
 import type { Scenario, ScenarioPoint } from './scenario.ts'
-import { type LabNames, stationPathOf } from './stations.ts'
+import { engineAddress, hasEngine, type LabNames, stationPathOf } from './stations.ts'
 import { makeTraffic } from './traffic.ts'
 
 /** What is still under way when the traffic has been made is waited for so long, in ms. */
@@ -40,12 +40,14 @@ export async function captureScenario(
   }
 }
 
-/** Arguments of `hoptrace` that capture a scenario, for a program in the host's network. */
+/** Arguments of `hoptrace` that capture a scenario, for a program in the host's network. A real engine is asked for its containers. */
 export function captureWords(names: LabNames, scenario: Scenario, file: string): string[] {
   const { containers, points } = scenario
   return [
     'capture',
-    ...containers.flatMap((station) => ['--netns', stationPathOf(names, station)]),
+    ...containers.flatMap((station) =>
+      hasEngine(names) ? ['--container', station] : ['--netns', stationPathOf(names, station)],
+    ),
     ...points.flatMap((point) => ['--point', `${point.name}=${placeOf(names, point)}`]),
     '--no-join',
     ...['-w', resolve(file)],
@@ -58,7 +60,7 @@ function placeOf(names: LabNames, { station, interfaceName }: ScenarioPoint): st
 
 function startCapture(names: LabNames, words: readonly string[], owner: Record<string, string>) {
   const child = spawnAt(names, 'host', [...ON_HOST, ...words], {
-    env: { ...owner, DOCKER_HOST: 'unix:///nowhere/docker.sock' },
+    env: { ...owner, DOCKER_HOST: engineAddress(names) },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   let said = ''

@@ -152,10 +152,16 @@ export const FAULTS: readonly Fault[] = [
       /8000|wrong (target |container |internal |inner )?port|port (mapping|is wrong)|dnat|publish\w* .{0,30}wrong|mismatch/,
     ],
     introduce(names) {
-      rule(
-        'host',
-        ...'-t nat -R DOCKER 1 -p tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:8000'.split(' '),
-      )(names)
+      const rules = runAt(names, 'host', 'iptables -w 10 -t nat -S DOCKER'.split(' '))
+        .split('\n')
+        .filter((line) => line.startsWith('-A DOCKER '))
+      const nth = rules.findIndex((line) => line.includes('--dport 8080 '))
+      if (nth < 0)
+        throw new HoptraceError(
+          `the lab has no rule for port 8080 any more: sudo hoptrace lab fix${names.option} brings it back`,
+        )
+      const words = rules[nth]!.replace('-A DOCKER', `-R DOCKER ${nth + 1}`).replace(/:80$/, ':8000')
+      rule('host', '-t', 'nat', ...words.split(' '))(names)
       rule(
         'host',
         ...'-I DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp --dport 8000 -j ACCEPT'.split(' '),

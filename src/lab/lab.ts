@@ -3,11 +3,23 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HoptraceError } from '../errors.ts'
+import { removeCgroups } from './cgroups.ts'
+import { isEngineRunning, startEngine } from './engine.ts'
+import { makeImageAndNetwork, settleContainers } from './engine-containers.ts'
 import { attempt, endProcesses, identityOf, processesOf } from './processes.ts'
-import { run, runAt } from './programs.ts'
+import { requireEngine, run, runAt } from './programs.ts'
 import { RULES } from './rules.ts'
-import { settleServices } from './services.ts'
-import { ALL_STATIONS, type LabNames, netnsOf, netnsPathOf, type Station, stationPathOf } from './stations.ts'
+import { PROGRAM, settleServices } from './services.ts'
+import {
+  ALL_STATIONS,
+  engineFolder,
+  hasEngine,
+  type LabNames,
+  netnsOf,
+  netnsPathOf,
+  type Station,
+  stationPathOf,
+} from './stations.ts'
 import { makeNetworks, setNetworks } from './wiring.ts'
 
 /** Another command is waited for so long; one that was just killed takes a moment to be gone. */
@@ -32,15 +44,30 @@ export interface LabState {
   readonly remarks: readonly string[]
 }
 
-/** Builds the lab, or heals one that is there. Resolves to remarks on what could not be built. */
-export async function bringUp(names: LabNames): Promise<readonly string[]> {
+/**
+ * Builds the lab, or heals one that is there; around a Docker engine of its own where one is wanted, or was. Resolves to remarks on
+ * what could not be built. Rejects with a `HoptraceError` where there is a lab without the engine that is wanted.
+ */
+export async function bringUp(names: LabNames, wantsEngine = false): Promise<readonly string[]> {
+  const withEngine = wantsEngine || hasEngine(names)
+  if (withEngine) requireEngine()
   return await alone(names, async () => {
-    if (stateOf(names).state !== 'up') {
+    const { state } = stateOf(names)
+    if (state === 'up' && withEngine !== hasEngine(names))
+      throw new HoptraceError(
+        `the lab is up, without an engine: sudo hoptrace lab down${names.option} removes it, then lab up --docker${names.option} builds the other`,
+      )
+    if (state !== 'up') {
       remove(names)
       mkdirSync(`${names.folder}/stations`, { recursive: true, mode: 0o755 })
+      if (withEngine) mkdirSync(engineFolder(names), { mode: 0o755 })
       for (const station of ALL_STATIONS)
         symlinkSync(netnsPathOf(names, station), stationPathOf(names, station))
       const remarks = makeNetworks(names)
+      if (withEngine) {
+        await startEngine(names)
+        await makeImageAndNetwork(names)
+      }
       await settle(names)
       writeFileSync(completeFile(names), JSON.stringify(remarks))
     } else await settle(names)
@@ -64,7 +91,10 @@ export async function tearDown(names: LabNames): Promise<boolean> {
 
 export function stateOf(names: LabNames): LabState {
   const stations = ALL_STATIONS.filter((station) => existsSync(netnsPathOf(names, station)))
-  const isComplete = stations.length === ALL_STATIONS.length && existsSync(completeFile(names))
+  const isComplete =
+    stations.length === ALL_STATIONS.length &&
+    existsSync(completeFile(names)) &&
+    (!hasEngine(names) || isEngineRunning(names))
   const isGone = stations.length === 0 && !existsSync(names.folder)
   return {
     state: isComplete ? 'up' : isGone ? 'down' : 'partly',
@@ -95,8 +125,9 @@ export function rememberFault(names: LabNames, fault: IntroducedFault): void {
 
 /** Rules, sizes, routes, settings, servers: all of it, as a fault may be anywhere. */
 async function settle(names: LabNames): Promise<void> {
+  if (hasEngine(names)) await settleEngine(names)
   for (const [station, rules] of Object.entries(RULES))
-    runAt(names, station as Station, ['iptables-restore', '-w', '10'], rules)
+    if (!hasEngine(names) || station === 'router') restore(names, station as Station, rules)
   setNetworks(names)
   for (const station of ALL_STATIONS)
     attempt(() => run(names, ['ip', '-n', netnsOf(names, station), 'neigh', 'flush', 'all']))
@@ -104,8 +135,25 @@ async function settle(names: LabNames): Promise<void> {
   rmSync(faultFile(names), { force: true })
 }
 
+/** Containers, and rules as the engine wrote them when the lab was built: it looks after them only when something starts or ends. */
+async function settleEngine(names: LabNames): Promise<void> {
+  const file = `${engineFolder(names)}/rules`
+  const isBuilt = existsSync(file)
+  const restoreHost = () => restore(names, 'host', readFileSync(file, 'utf8'))
+  // Before the containers as well: without its chains the engine starts none.
+  if (isBuilt) restoreHost()
+  const areNew = await settleContainers(names, PROGRAM)
+  if (!isBuilt) writeFileSync(file, runAt(names, 'host', ['iptables-save']))
+  else if (areNew) restoreHost()
+}
+
+function restore(names: LabNames, station: Station, rules: string): void {
+  runAt(names, station, ['iptables-restore', '-w', '10'], rules)
+}
+
 function remove(names: LabNames): void {
   endProcesses(names)
+  removeCgroups(names)
   for (const station of ALL_STATIONS) {
     const path = netnsPathOf(names, station)
     if (!existsSync(path)) continue

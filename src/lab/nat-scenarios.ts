@@ -77,6 +77,22 @@ export const NAT_SCENARIOS: readonly Scenario[] = [
       'finding=hairpin',
       'lost==0',
     ],
+    withEngine: {
+      lookFor: [
+        'No DNAT here: the engine’s rules leave out what comes from docker0 (chain DOCKER of the table nat), as docker-proxy is there.',
+        'docker-proxy, a program of the host, takes the connection and opens a second one, back to the container: the same bytes.',
+        'The server sees 172.17.0.1, the bridge, as its client. With userland-proxy off, or without --docker, NAT does it.',
+      ],
+      expect: [
+        'flow(tcp and port 8080): path=container,veth,bridge',
+        'flow(tcp and port 80): path=bridge,veth,container',
+        'every flow: not nat',
+        'flow(tcp): state=closed',
+        'finding=proxy-splice',
+        'flows==2',
+        'lost==0',
+      ],
+    },
   },
   {
     name: 'double-nat',

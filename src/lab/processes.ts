@@ -2,7 +2,7 @@
 
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { MARK, SERVICE_MARK } from './programs.ts'
-import { ALL_STATIONS, type LabNames, netnsPathOf, type Station } from './stations.ts'
+import { ALL_STATIONS, cgroupOf, type LabNames, netnsPathOf, type Station } from './stations.ts'
 
 const TRIES = 250
 const PAUSE_MS = 20
@@ -17,7 +17,7 @@ export function endProcesses(names: LabNames): void {
   }
 }
 
-/** All processes of a lab: in one of its namespaces, or started by it. This one and its ancestors are left out. */
+/** All processes of a lab: in one of its namespaces, in one of its engine's containers, or started by it. This one and its ancestors are left out. */
 export function processesOf(names: LabNames): number[] {
   const own = ancestors()
   const nets = ALL_STATIONS.flatMap((station) => {
@@ -25,7 +25,9 @@ export function processesOf(names: LabNames): number[] {
     return inode === undefined ? [] : `net:[${inode}]`
   })
   return allProcesses().filter(
-    (pid) => !own.has(pid) && (variablesOf(pid).includes(`${MARK}=${names.base}`) || isIn(pid, nets)),
+    (pid) =>
+      !own.has(pid) &&
+      (variablesOf(pid).includes(`${MARK}=${names.base}`) || isIn(pid, nets) || isContained(names, pid)),
   )
 }
 
@@ -96,6 +98,16 @@ function isIn(pid: number, nets: readonly string[]): boolean {
     const net = attempt(() => readlinkSync(`/proc/${pid}/task/${thread}/ns/net`))
     return net !== undefined && nets.includes(net)
   })
+}
+
+/** Whether it is in a container of the lab's engine. */
+function isContained(names: LabNames, pid: number): boolean {
+  const cgroups = attempt(() => readFileSync(`/proc/${pid}/cgroup`, 'utf8')) ?? ''
+  // A zombie may still have one, but no namespace.
+  return (
+    cgroups.includes(`${cgroupOf(names)}/`) &&
+    attempt(() => readlinkSync(`/proc/${pid}/ns/net`)) !== undefined
+  )
 }
 
 export function attempt<T>(action: () => T): T | undefined {

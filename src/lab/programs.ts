@@ -7,6 +7,13 @@ import { type LabNames, netnsPathOf, type Station } from './stations.ts'
 const TIMEOUT_MS = 20_000
 /** What the lab cannot be built without, with the Debian package of each. */
 const NEEDED = { ip: 'iproute2', nsenter: 'util-linux', 'iptables-restore': 'iptables' } as const
+/** What it needs beside that for an engine of its own. */
+const NEEDED_BY_ENGINE = {
+  dockerd: 'docker.io',
+  containerd: 'containerd',
+  runc: 'runc',
+  unshare: 'util-linux',
+} as const
 /** In the environment of each process of a lab: which one it belongs to. */
 export const MARK = 'HOPTRACE_LAB'
 /** Which station's server a process is. */
@@ -18,9 +25,18 @@ export function requireLab(): void {
     throw new HoptraceError('the lab is made of network namespaces: it needs Linux')
   if (process.geteuid?.() !== 0)
     throw new HoptraceError('the lab needs root, to make network namespaces: sudo hoptrace lab …', 3)
-  for (const [program, debian] of Object.entries(NEEDED)) {
+  requirePrograms('the lab', NEEDED)
+}
+
+/** Throws a `HoptraceError` (exit code 2) where a program is missing that an engine is made of. */
+export function requireEngine(): void {
+  requirePrograms('lab up --docker', NEEDED_BY_ENGINE)
+}
+
+function requirePrograms(who: string, needed: Readonly<Record<string, string>>): void {
+  for (const [program, debian] of Object.entries(needed)) {
     if (findProgram([program]) === null)
-      throw new HoptraceError(`the lab needs the program ${program}: install it (Debian: ${debian})`)
+      throw new HoptraceError(`${who} needs the program ${program}: install it (Debian: ${debian})`)
   }
 }
 

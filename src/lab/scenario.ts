@@ -23,6 +23,8 @@ export interface Scenario {
   readonly isTogether?: boolean
   /** What holds of the report where nothing is broken. */
   readonly expect: readonly string[]
+  /** What is different where a real engine made the rules, as it does by default. */
+  readonly withEngine?: Partial<Pick<Scenario, 'lookFor' | 'expect'>>
   /** What the kernel has to have. */
   readonly needs?: 'VXLAN' | 'macvlan'
 }

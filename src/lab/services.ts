@@ -2,16 +2,18 @@
 
 import { fileURLToPath } from 'node:url'
 import { HoptraceError } from '../errors.ts'
+import { serveIn } from './engine-containers.ts'
 import { commandLineOf, endServers, isRunning, serversOf } from './processes.ts'
 import { SERVICE_MARK, spawnAt } from './programs.ts'
 import { DNS_PORT } from './rules.ts'
-import { type LabNames, STATIONS, type Station } from './stations.ts'
+import { hasEngine, isContainer, type LabNames, STATIONS, type Station } from './stations.ts'
 
-const PROGRAM = fileURLToPath(new URL('./station-program.js', import.meta.url))
+/** The servers' program, which a container gets from the machine. */
+export const PROGRAM = fileURLToPath(new URL('./station-program.js', import.meta.url))
 const PATIENCE_MS = 20_000
 
 /** What each station serves when all is well, in the words of `station-program`. */
-export const SERVICES: Partial<Record<Station, readonly string[]>> = {
+const SERVICES: Partial<Record<Station, readonly string[]>> = {
   container1: ['http=0.0.0.0:80'],
   container2: ['http=0.0.0.0:80'],
   container3: ['http=0.0.0.0:80', `docker-dns=127.0.0.11:${DNS_PORT}`],
@@ -20,16 +22,25 @@ export const SERVICES: Partial<Record<Station, readonly string[]>> = {
   internet: ['http=203.0.113.10:80', 'echo=203.0.113.10:7', 'dns=203.0.113.10:53'],
 }
 
+/** What an engine serves by itself, where the lab has one. */
+const ENGINE_SERVICE = /^(?:docker-dns|proxy)=/
+
+function servicesOf(names: LabNames, station: Station): string[] {
+  const services = SERVICES[station] ?? []
+  return services.filter((service) => !(hasEngine(names) && ENGINE_SERVICE.test(service)))
+}
+
 /** Starts the servers that belong to the stations, in place of those that are missing, stopped or serve something else. */
 export async function settleServices(names: LabNames): Promise<void> {
   const stations = Object.keys(SERVICES) as Station[]
   const wrong = stations.filter((station) => !isServing(names, station))
-  await Promise.all(wrong.map((station) => replaceService(names, station, SERVICES[station]!)))
+  await Promise.all(wrong.map((station) => replaceService(names, station, servicesOf(names, station))))
 }
 
 function isServing(names: LabNames, station: Station): boolean {
   const pids = serversOf(names, station)
-  const words = SERVICES[station]!.join(' ')
+  const words = servicesOf(names, station).join(' ')
+  if (words === '') return pids.length === 0
   return pids.length === 1 && isRunning(pids[0]!) && commandLineOf(pids[0]!).endsWith(` ${station} ${words}`)
 }
 
@@ -40,7 +51,9 @@ export async function replaceService(
   services: readonly string[],
 ): Promise<void> {
   endServers(names, station)
-  if (services.length > 0) await startService(names, station, services)
+  if (services.length === 0) return
+  if (hasEngine(names) && isContainer(station)) await serveIn(names, station, services)
+  else await startService(names, station, services)
 }
 
 /** Resolves when it listens. */

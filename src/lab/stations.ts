@@ -1,5 +1,6 @@
 /** The stations of the lab: one network namespace each, and what they and the lab itself are called on this machine. */
 
+import { existsSync } from 'node:fs'
 import { HoptraceError } from '../errors.ts'
 
 /** The places of the lab that have a network of their own; those of `hidden` are the engine's, nobody's place to work at. */
@@ -24,6 +25,15 @@ export const STATIONS = {
 export type Station = keyof typeof STATIONS
 
 export const ALL_STATIONS = Object.keys(STATIONS) as Station[]
+
+/** Those that are real containers in a lab with an engine, in the order in which they are started. */
+export const CONTAINERS = ['container1', 'container2', 'container3'] as const
+
+export type Container = (typeof CONTAINERS)[number]
+
+export function isContainer(station: Station): station is Container {
+  return CONTAINERS.some((container) => container === station)
+}
 
 /** Where the user-defined network has its bridge; Docker takes the beginning of the network's id. */
 export const USER_BRIDGE = 'br-4c925cc48974'
@@ -62,6 +72,29 @@ export function netnsPathOf(names: LabNames, station: Station): string {
 /** A link to the namespace that has the station's plain name, which is how captures then call it. */
 export function stationPathOf({ folder }: LabNames, station: Station): string {
   return `${folder}/stations/${station}`
+}
+
+/** Where the lab's own engine keeps all that it has; there is none where there is no such folder. */
+export function engineFolder({ folder }: LabNames): string {
+  return `${folder}/engine`
+}
+
+export function hasEngine(names: LabNames): boolean {
+  return existsSync(engineFolder(names))
+}
+
+export function engineSocket(names: LabNames): string {
+  return `${engineFolder(names)}/docker.sock`
+}
+
+/** As DOCKER_HOST wants it. */
+export function engineAddress(names: LabNames): string {
+  return `unix://${engineSocket(names)}`
+}
+
+/** Control group of the engine's containers, as dockerd's `--cgroup-parent` wants it. */
+export function cgroupOf({ base }: LabNames): string {
+  return `/${base}`
 }
 
 /** Throws a `HoptraceError` that lists the stations, where `text` is none of them. */

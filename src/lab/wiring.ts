@@ -4,7 +4,16 @@ import { writeFileSync } from 'node:fs'
 import { inNetworkNamespace } from '../capture/live/network-namespace.ts'
 import { attempt } from './processes.ts'
 import { run } from './programs.ts'
-import { ALL_STATIONS, type LabNames, netnsOf, netnsPathOf, type Station, USER_BRIDGE } from './stations.ts'
+import {
+  ALL_STATIONS,
+  hasEngine,
+  isContainer,
+  type LabNames,
+  netnsOf,
+  netnsPathOf,
+  type Station,
+  USER_BRIDGE,
+} from './stations.ts'
 
 type Commands = Partial<Record<Station, readonly string[]>>
 
@@ -21,6 +30,13 @@ const LINKS: Commands = {
     'address add 203.0.113.1/24 dev wan0',
     ...['lan1', 'lan2', 'lan0', 'wan0'].map(up),
   ],
+  host: ['address add 192.168.78.100/24 dev eth0', up('eth0')],
+  host2: ['address add 192.168.78.101/24 dev eth0', up('eth0')],
+  internet: ['address add 203.0.113.10/24 dev eth0', up('eth0')],
+}
+
+/** What an engine makes by itself, where the lab has one. */
+const BRIDGES: Commands = {
   host: [
     'link add docker0 address 02:42:5a:00:00:01 type bridge',
     `link add ${USER_BRIDGE} address 02:42:5a:00:00:02 type bridge`,
@@ -31,11 +47,8 @@ const LINKS: Commands = {
     'link set veth1a2b3c4 type bridge_slave hairpin on',
     'address add 172.17.0.1/16 dev docker0',
     `address add 172.18.0.1/16 dev ${USER_BRIDGE}`,
-    'address add 192.168.78.100/24 dev eth0',
-    ...['docker0', USER_BRIDGE, 'eth0'].map(up),
+    ...['docker0', USER_BRIDGE].map(up),
   ],
-  host2: ['address add 192.168.78.101/24 dev eth0', up('eth0')],
-  internet: ['address add 203.0.113.10/24 dev eth0', up('eth0')],
   container1: ['address add 172.17.0.2/16 dev eth0', up('eth0')],
   container2: ['address add 172.17.0.3/16 dev eth0', up('eth0')],
   container3: ['address add 172.18.0.2/16 dev eth0', up('eth0')],
@@ -99,14 +112,18 @@ function overlayBridge(station: Station, mac: string): string[] {
   ]
 }
 
-/** Makes the namespaces, and all links between them. What the kernel does not have is told: its stations stay empty. */
+/**
+ * Makes the namespaces, and all links between them; those of containers are left to the engine, where there is one. What the
+ * kernel does not have is told: its stations stay empty.
+ */
 export function makeNetworks(names: LabNames): string[] {
+  const stations = ALL_STATIONS.filter((station) => !(hasEngine(names) && isContainer(station)))
   run(
     names,
     ['ip', '-batch', '-'],
-    ALL_STATIONS.map((station) => `netns add ${netnsOf(names, station)}\n`).join(''),
+    stations.map((station) => `netns add ${netnsOf(names, station)}\n`).join(''),
   )
-  for (const station of ALL_STATIONS) {
+  for (const station of stations) {
     // Where there is no IPv6 there is nothing to turn off.
     attempt(() =>
       set(names, station, { 'ipv6/conf/all/disable_ipv6': 1, 'ipv6/conf/default/disable_ipv6': 1 }),
@@ -114,6 +131,7 @@ export function makeNetworks(names: LabNames): string[] {
     apply(names, { [station]: [up('lo')] })
   }
   apply(names, LINKS)
+  if (!hasEngine(names)) apply(names, BRIDGES)
   const missing = [
     ...optional('VXLAN, for the overlay network', () => apply(names, OVERLAY)),
     ...optional('macvlan', () => apply(names, MACVLAN)),

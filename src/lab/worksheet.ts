@@ -62,7 +62,8 @@ const EXERCISES: readonly Exercise[] = [
   {
     scenario: 'dns',
     question: 'container3 asks 127.0.0.11:53. On which port does Docker’s server listen, and who knows that?',
-    answer: 'On 38765 here: NAT rules inside of the container’s own namespace (DOCKER_OUTPUT) lead there.',
+    answer:
+      'On 38765 here, and on any free one in a lab with --docker: NAT rules inside of the container’s own namespace (DOCKER_OUTPUT) lead there.',
   },
   {
     scenario: 'fragments',

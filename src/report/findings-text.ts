@@ -8,9 +8,9 @@ import { pointName } from './path-line.ts'
 import { formatCount, formatCounted } from './quantities.ts'
 import { cutToWidth, wrapText } from './width.ts'
 
-const SIGNS: Record<Severity, string> = { error: '✗', warning: '▲', info: '·' }
-const NOUNS: Record<Severity, string> = { error: 'error', warning: 'warning', info: 'note' }
-const SEVERITIES: readonly Severity[] = ['error', 'warning', 'info']
+export const SIGNS: Record<Severity, string> = { error: '✗', warning: '▲', info: '·' }
+export const NOUNS: Record<Severity, string> = { error: 'error', warning: 'warning', info: 'note' }
+export const SEVERITIES: readonly Severity[] = ['error', 'warning', 'info']
 /** Findings of one code that are told in full; the rest is counted. */
 const MAX_PER_CODE = 5
 const MAX_FRAMES = 6
@@ -85,7 +85,8 @@ function causeLines(
   return lines.flatMap((line) => wrapText(`    ${line}`, columns, '      ')).map(palette.faint)
 }
 
-function framesText({ severity, evidence }: FindingReport): string {
+/** `frames: bridge 1 2 3 · uplink 7`; nothing for notes. */
+export function framesText({ severity, evidence }: FindingReport): string {
   if (severity === 'info' || evidence.frames === undefined) return ''
   const points = Object.entries(evidence.frames).map(([point, frames]) => {
     const shown = frames.slice(0, MAX_FRAMES).join(' ')

@@ -45,6 +45,8 @@ export interface PageAbout {
   tunnelPorts?: [number, string][]
   /** Flows that the report has and the page does not; not there where it has all. */
   flowsLeftOut?: number
+  /** Packets of the page's flows that it does not have; not there where it has all. */
+  packetsLeftOut?: number
   blocks: PageBlock[]
 }
 
@@ -53,6 +55,8 @@ export const PageElement = {
   about: 'hoptrace-about',
   report: 'hoptrace-report',
   block: (index: number) => `hoptrace-packets-${index}`,
+  /** Empty, and last of all. */
+  end: 'hoptrace-end',
 } as const
 /** Type of these elements: no browser runs them. */
 export const PAGE_DATA_TYPE = 'application/x-hoptrace'

@@ -1,8 +1,14 @@
 /** The page as one HTML text: its script and style, which the build made, and data that no browser takes for markup. */
 
 import { createHash } from 'node:crypto'
-import { gzipSync } from 'node:zlib'
-import { PAGE_DATA_TYPE, PAGE_LIVE, type PageAbout, PageElement, type PagePacket } from './page-data.ts'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { createGzip } from 'node:zlib'
+import { PAGE_DATA_TYPE, PAGE_LIVE, PageElement } from './page-data.ts'
+
+/** Byte of a gzip header that names the operating system, and the value for any (RFC 1952, 2.3.1). */
+const GZIP_SYSTEM_AT = 9
+const GZIP_SYSTEM_UNKNOWN = 255
 
 /** What the build made of `web/`. */
 export interface PageAssets {
@@ -10,10 +16,12 @@ export interface PageAssets {
   style: string
 }
 
-/** Everything in front of the data. With `liveUrl` the page asks there for what is captured right now. */
-export function pageHead({ script, style }: PageAssets, title: string, liveUrl?: string): string {
-  const code = safeScript(script)
-  const policy = `${pagePolicy({ script: code, style }, liveUrl !== undefined)}`
+/**
+ * Everything in front of the data. With `liveUrl` the page asks there for what is captured right now. The script is a
+ * module, so that it runs when all of the page is there, or all that was left of it.
+ */
+export function pageHead(assets: PageAssets, title: string, liveUrl?: string): string {
+  const policy = pagePolicy(assets, liveUrl !== undefined)
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -24,29 +32,22 @@ export function pageHead({ script, style }: PageAssets, title: string, liveUrl?:
 <meta name="generator" content="hoptrace">${liveUrl === undefined ? '' : `\n<meta name="${PAGE_LIVE}" content="${escapeHtml(liveUrl)}">`}
 <title>${escapeHtml(title)} · hoptrace</title>
 <link rel="icon" href="data:,">
-<style>${style}</style>
+<style>${assets.style}</style>
 </head>
 <body>
-<div id="app"><noscript>This report is drawn by the script inside of it: allow JavaScript for this file.</noscript></div>
+<div id="app"><p class="notice">Opening … If nothing follows, the file was cut off, or its script may not run.</p></div>
+<script type="module">${safeScript(assets.script)}</script>
 `
 }
 
-/** One piece of data as an element. Base64 has no character that HTML knows. */
-export function pageElement(id: string, json: string): string {
-  return `<script type="${PAGE_DATA_TYPE}" id="${id}">${gzipSync(json).toString('base64')}</script>\n`
+/** One piece of data as an element, compressed. Base64 has no character that HTML knows. */
+export async function pageElement(id: string, json: Iterable<string>): Promise<string> {
+  return `<script type="${PAGE_DATA_TYPE}" id="${id}">${await packed(json)}</script>\n`
 }
 
-export function aboutElement(about: PageAbout): string {
-  return pageElement(PageElement.about, JSON.stringify(about))
-}
-
-export function blockElement(index: number, packets: readonly PagePacket[]): string {
-  return pageElement(PageElement.block(index), JSON.stringify(packets))
-}
-
-/** Everything behind the data: the script reads them, so it comes last. */
-export function pageTail({ script }: PageAssets): string {
-  return `<script type="module">${safeScript(script)}</script>\n</body>\n</html>\n`
+/** Everything behind the data: by its last element the page knows that it is whole. */
+export function pageTail(): string {
+  return `<script type="${PAGE_DATA_TYPE}" id="${PageElement.end}"></script>\n</body>\n</html>\n`
 }
 
 /** What the page may do: run its own script, and where it is live, talk to the server that it came from. */
@@ -66,9 +67,24 @@ function hashOf(text: string): string {
   return `sha256-${createHash('sha256').update(text).digest('base64')}`
 }
 
-/** A script in which no string closes the element. */
+/**
+ * The script as it can stand in HTML: without `</script`, and without `<!--`, behind which `<script` would hide the end (HTML
+ * standard, 13.2.5.15 and on). They stand in strings, templates and regular expressions, where the escape means the same. And a
+ * parser makes every line end a line feed, for scripts as for HTML: the hash is that of what it made.
+ */
 function safeScript(script: string): string {
-  return script.replaceAll('</script', '<\\/script').replaceAll('<!--', '<\\!--')
+  return script.replace(/<(?=\/script|!--)/gi, '\\x3C').replace(/\r\n?/g, '\n')
+}
+
+/** Base64 of gzip, the same wherever it is made: the header has no time, and no operating system. */
+async function packed(json: Iterable<string>): Promise<string> {
+  const chunks: Buffer[] = []
+  await pipeline(Readable.from(json), createGzip(), async (gzip) => {
+    for await (const chunk of gzip) chunks.push(chunk)
+  })
+  const bytes = Buffer.concat(chunks)
+  bytes[GZIP_SYSTEM_AT] = GZIP_SYSTEM_UNKNOWN
+  return bytes.toString('base64')
 }
 
 function escapeHtml(text: string): string {

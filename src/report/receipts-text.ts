@@ -25,11 +25,12 @@ export function renderReceipts(
   columns: number,
   palette: Palette,
 ): string[] {
-  const lines = all.flatMap((receipts) => linesOf(receipts, isTroubled))
+  const lines = all.flatMap((receipts) => receiptLines(receipts, isTroubled))
   return lines.flatMap((line) => wrapText(`  ${harmless(line)}`, columns, '    ')).map(palette.faint)
 }
 
-function linesOf({ namespaces, drops, notRead }: Receipts, isTroubled: boolean): string[] {
+/** The lines of one host and capture, not yet `harmless`. */
+export function receiptLines({ namespaces, drops, notRead }: Receipts, isTroubled: boolean): string[] {
   const lines: string[] = []
   for (const { name, rules, counters, conntrack } of namespaces) {
     const notable = rules.filter(({ target, change }) => NOTABLE.test(target ?? '') && change !== 'same')

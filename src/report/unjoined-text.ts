@@ -32,11 +32,25 @@ export class DoubtCounts {
 /** Renders records that are in no flow, one line a reason, and packets unseen at a point or not decided. */
 export function renderUnjoined(
   report: StreamedReport,
-  { unseen, ambiguous, ambiguousFlows, duplicates }: DoubtCounts,
+  counts: DoubtCounts,
   columns: number,
   palette: Palette,
 ): string[] {
-  const rows = [...groupBy(report.notJoined, (it) => it.reason)].map(([reason, counts]) => [
+  const rows = unjoinedRows(report, counts)
+  const reasonColumns = Math.max(...rows.map(([reason]) => displayWidth(reason)))
+  return rows.flatMap(([reason, text]) => {
+    const head = `  ${padToWidth(reason, reasonColumns)}  `
+    const [first, ...rest] = wrapText(head + text, columns, ' '.repeat(displayWidth(head)))
+    return [palette.faint(head) + first.slice(head.length), ...rest]
+  })
+}
+
+/** Each reason, and how many packets at which points. */
+export function unjoinedRows(
+  report: Pick<StreamedReport, 'notJoined'>,
+  { unseen, ambiguous, ambiguousFlows, duplicates }: DoubtCounts,
+): [string, string][] {
+  const rows = [...groupBy(report.notJoined, (it) => it.reason)].map(([reason, counts]): [string, string] => [
     cutToWidth(harmless(reason), MAX_REASON_COLUMNS),
     pointCounts(counts),
   ])
@@ -51,12 +65,7 @@ export function renderUnjoined(
   }
   if (duplicates > 0)
     rows.push(['duplicates', `${formatCounted(duplicates, 'frame')} seen twice at one point, counted once`])
-  const reasonColumns = Math.max(...rows.map(([reason]) => displayWidth(reason)))
-  return rows.flatMap(([reason, text]) => {
-    const head = `  ${padToWidth(reason, reasonColumns)}  `
-    const [first, ...rest] = wrapText(head + text, columns, ' '.repeat(displayWidth(head)))
-    return [palette.faint(head) + first.slice(head.length), ...rest]
-  })
+  return rows
 }
 
 /** Renders the warnings, one sign each. */

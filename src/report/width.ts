@@ -1,7 +1,8 @@
 /** How wide text is on a terminal, and cutting and wrapping by that width. Works on `harmless` text, styled or not. */
 
-import { stripVTControlCharacters } from 'node:util'
-
+/** What a `Palette` puts around text. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it is what styling begins with
+const STYLING = /\x1b\[[\d;]*m/g
 const PLAIN = /^[\x20-\x7e]*$/
 /** East Asian wide and fullwidth blocks, and the emoji that terminals draw over two cells. */
 const WIDE =
@@ -14,7 +15,7 @@ const COMBINING = /\p{Mn}|\p{Me}/u
 export function displayWidth(text: string): number {
   if (PLAIN.test(text)) return text.length
   let width = 0
-  for (const char of stripVTControlCharacters(text)) width += charWidth(char)
+  for (const char of text.replace(STYLING, '')) width += charWidth(char)
   return width
 }
 

@@ -28,7 +28,8 @@ export interface DownloadOptions {
   parts(): KeptPart[]
   /** For names of files: letters, digits, dots and dashes. */
   name: string
-  version: string
+  /** Of the report. */
+  title: string
   tunnelPorts?: ReadonlyMap<number, UdpTunnel> | undefined
   /** The `--filter`, as it was given. */
   filter?: string | undefined
@@ -63,10 +64,10 @@ export class Downloads {
       sendRefusal(response, { status: 429, text: 'A report is being made already: wait for that one.' })
       return
     }
-    const { parts, version, tunnelPorts, filter } = this.#options
+    const { parts, title, tunnelPorts, filter } = this.#options
     const task: HtmlTask = {
       parts: parts(),
-      version,
+      title,
       ...(tunnelPorts ? { tunnelPorts: [...tunnelPorts] } : {}),
       ...(filter === undefined ? {} : { filter }),
     }

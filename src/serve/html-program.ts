@@ -7,35 +7,38 @@ import { createReadStream, createWriteStream } from 'node:fs'
 import { basename } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
-import { analyze } from '../analysis.ts'
+import { analyzeInputs } from '../analysis.ts'
+import { resolveInputs } from '../capture/inputs.ts'
 import type { UdpTunnel } from '../decode/udp-tunnels.ts'
-import { htmlReport } from '../html-report.ts'
+import { ReportPage } from '../html-report.ts'
 import { selectFlows } from '../report/filter.ts'
 import { parseFilterExpression } from '../report/filter-expression.ts'
 import type { KeptPart } from './downloads.ts'
 
 export interface HtmlTask {
   parts: readonly KeptPart[]
-  version: string
+  title: string
   tunnelPorts?: [number, UdpTunnel][]
   filter?: string
 }
 
-const { parts, version, ...options } = JSON.parse(await text(process.stdin)) as HtmlTask
+const { parts, title, filter, ...options } = JSON.parse(await text(process.stdin)) as HtmlTask
 // Whoever asked has gone.
 process.stdout.on('error', () => process.exit(1))
-const inputs = await copied(parts)
+const resolved = await resolveInputs(await copied(parts))
 const tunnelPorts = options.tunnelPorts && new Map(options.tunnelPorts)
-const analysis = await analyze(inputs, { journeys: true, tunnelPorts })
-const { filter } = options
+const analysis = await analyzeInputs(resolved, { journeys: true, tunnelPorts })
+const expression = filter === undefined ? undefined : { text: filter, matches: parseFilterExpression(filter) }
 const selected = selectFlows(analysis.streamed, {
   hosts: [],
   ports: [],
   protocols: [],
   ids: [],
-  ...(filter === undefined ? {} : { expression: { text: filter, matches: parseFilterExpression(filter) } }),
+  expression,
 })
-for await (const piece of htmlReport(analysis, selected, { inputs, version, tunnelPorts }))
+const page = new ReportPage(selected, { title, tunnelPorts })
+for (const journey of analysis.journeys()) page.take(journey)
+for await (const piece of page.pieces(resolved.inputs))
   if (!process.stdout.write(piece)) await new Promise((resolve) => process.stdout.once('drain', resolve))
 
 /** The files are read twice and must not grow meanwhile. In this folder, their names are all that the page tells. */

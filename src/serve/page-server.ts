@@ -198,7 +198,7 @@ export class PageServer {
 function livePage(title: string): { text: string; policy: string } {
   const assets = pageAssets()
   return {
-    text: pageHead(assets, title, LivePath.events) + pageTail(assets),
+    text: pageHead(assets, title, LivePath.events) + pageTail(),
     policy: `${pagePolicy(assets, true)}; frame-ancestors 'none'`,
   }
 }

@@ -8,7 +8,7 @@ import { join as bytes, fields } from '../capture/bytes.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const PROGRAM = join(ROOT, 'bin/hoptrace.js')
-const TIMEOUT_MS = 30_000
+const TIMEOUT_MS = 120_000
 
 export interface Ran {
   stdout: string

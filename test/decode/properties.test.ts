@@ -74,6 +74,7 @@ function meaningful(h: Headers): Record<string, unknown> {
       'tunnel',
     ] as const),
     ...(['hasInner', 'stopLayer', 'stopOffset', 'stopByCapture'] as const),
+    ...(['moreFragments', 'fragmentOffset', 'ipChecksum', 'transportChecksum'] as const),
   ])
   if (h.vlanCount > 0) fields.vlanOuter = h.vlanOuter
   if (h.vlanCount > 1) fields.vlanInner = h.vlanInner
@@ -82,20 +83,12 @@ function meaningful(h: Headers): Record<string, unknown> {
     Object.assign(
       fields,
       pick(h, ['ipOffset', 'ipHeaderLenBytes', 'ipTotalLenBytes', 'trafficClass', 'ipId', 'dontFragment']),
-      pick(h, [
-        'moreFragments',
-        'fragmentOffset',
-        'ttl',
-        'protocol',
-        'srcOffset',
-        'dstOffset',
-        'ipv6FlowLabel',
-      ]),
-      pick(h, ['ipv6SegmentsLeft', 'ipChecksum', 'srcPort', 'dstPort', 'payloadOffset', 'payloadLenBytes']),
+      pick(h, ['ttl', 'protocol', 'srcOffset', 'dstOffset', 'ipv6FlowLabel']),
+      pick(h, ['ipv6SegmentsLeft', 'srcPort', 'dstPort', 'payloadOffset', 'payloadLenBytes']),
     )
   }
   if (h.hasTransport) {
-    Object.assign(fields, pick(h, ['transportOffset', 'transportChecksum', 'transportChecksumField']))
+    Object.assign(fields, pick(h, ['transportOffset', 'transportChecksumField']))
     if (h.protocol === 6) {
       Object.assign(
         fields,

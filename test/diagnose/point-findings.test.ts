@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { analyze } from '../../src/analysis.ts'
-import { type Bytes, ethernet, type Fill, ipv4, tcp, udp } from '../decode/frames.ts'
+import { type Bytes, be32, ethernet, type Fill, icmp, ipv4, tcp, udp } from '../decode/frames.ts'
 import { TraceBuilder } from '../trace/builder.ts'
 import type { PointOptions } from '../trace/model.ts'
 import {
   all,
+  arp,
   CLIENT,
   causes,
   diagnosed,
@@ -90,6 +91,26 @@ describe('checksums', () => {
       'checksums at all points are not filled in yet: offload, harmless',
     )
     expect(trouble(report)).toEqual([])
+  })
+
+  test('a point that saw nothing but ARP and ping has none to leave to anybody', async () => {
+    const beside = [
+      arp(1, '02:42:c0:a8:07:02', '192.168.7.2', '192.168.7.1'),
+      ethernet(0x0800, ipv4({ protocol: 1 }, icmp(8, 0, be32(7)))),
+    ].map((bytes) => ({ point: 'uplink', timeNs: 5e9, bytes }))
+    const where = async (frames: Frame[]) => {
+      const trace = withOptions({ offloaded: true })
+      const path = ['container', 'veth', 'bridge']
+      const conversation = trace.tcp({ client: CLIENT, server: SERVER, path, routed: [] })
+      conversation.open()
+      conversation.close()
+      const report = await diagnosed(trace, { frames })
+      return only(report, 'checksum-offload').summary.split(' are ')[0]
+    }
+    expect(await where([])).toBe('checksums at all points')
+    expect(await where(beside)).toBe('checksums at all points')
+    const filledIn = { point: 'uplink', timeNs: 5e9, bytes: datagram('right') }
+    expect(await where([...beside, filledIn])).toBe('checksums at container, veth, bridge')
   })
 })
 

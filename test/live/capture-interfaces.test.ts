@@ -18,6 +18,7 @@ import {
   startCapture,
   startHoptrace,
 } from './capturing.ts'
+import { finish } from './recording.ts'
 
 const canRun = requireRoot() && requireTool('ip', 'tcpdump', 'tshark', 'capinfos', 'busybox', 'python3')
 
@@ -69,9 +70,9 @@ describe.skipIf(!canRun)('hoptrace capture --point', () => {
     // What has come that far has come everywhere.
     ping(1)
     await expect
-      .poll(() => fieldsOf(own, ['frame.number'], '-Y', 'icmp'), { timeout: 10_000 })
+      .poll(() => fieldsOf(own, ['frame.number'], '-Y', 'icmp'), { timeout: 30_000 })
       .toHaveLength(8)
-    await tcpdump.end()
+    await finish(tcpdump)
     const { stdout } = await running.end()
     const isTagged = ['-Y', 'vlan or ieee8021ad']
     const byTcpdump = fieldsOf(theirs, TAG_FIELDS, ...isTagged)
@@ -119,8 +120,8 @@ describe.skipIf(!canRun)('hoptrace capture --point', () => {
       '127.0.0.1',
     ])
     await new Running(ping).ended
-    await expect.poll(() => packetsIn(own), { timeout: 10_000 }).toBeGreaterThanOrEqual(6)
-    await tcpdump.end()
+    await expect.poll(() => packetsIn(own), { timeout: 30_000 }).toBeGreaterThanOrEqual(6)
+    await finish(tcpdump)
     await running.end()
     const fields = ['ip.src', 'icmp.type', 'icmp.seq', 'ip.id', 'frame.len']
     expect(fieldsOf(own, fields)).toEqual(fieldsOf(theirs, fields))

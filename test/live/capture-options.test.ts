@@ -17,6 +17,7 @@ import {
   startCapture,
 } from './capturing.ts'
 import { requireDocker, type SealedHost, startSealedHost } from './docker-host.ts'
+import { finish } from './recording.ts'
 import { serveInternet } from './services.ts'
 
 const canRun = requireDocker() && requireTool('tshark', 'capinfos')
@@ -297,7 +298,7 @@ describe.skipIf(!canRun)('hoptrace capture', () => {
     const tcpdump = new Running(host.spawn(...command))
     await tcpdump.untilSaid(/listening on/)
     ping(5)
-    await tcpdump.end()
+    await finish(tcpdump)
     await running.untilSaid(/pipe.* has ended/)
     const { stdout, stderr, code } = await running.end()
     expect(code).toBe(0)
@@ -314,11 +315,16 @@ describe.skipIf(!canRun)('hoptrace capture', () => {
   })
 })
 
-/** Waits until so many packet sockets are open in a namespace. */
-async function listening({ netnsPath }: { netnsPath: string }, sockets = 1): Promise<void> {
-  const open = () =>
-    run('nsenter', `--net=${netnsPath}`, 'cat', '/proc/net/packet').trim().split('\n').length - 1
-  await expect.poll(open, { timeout: 10_000 }).toBeGreaterThanOrEqual(sockets)
+/** Waits until a packet socket of a namespace takes frames: it is opened before it is bound, and runs from then on (R is 1). */
+async function listening({ netnsPath }: { netnsPath: string }): Promise<void> {
+  const isRunning = () => {
+    const [titles, ...sockets] = run('nsenter', `--net=${netnsPath}`, 'cat', '/proc/net/packet')
+      .trim()
+      .split('\n')
+      .map((line) => line.trim().split(/ +/))
+    return sockets.some((socket) => socket[titles!.indexOf('R')] === '1')
+  }
+  await expect.poll(isRunning, { timeout: 30_000 }).toBe(true)
 }
 
 function masked(line: string): string {

@@ -173,7 +173,7 @@ describe.skipIf(!canRun)('hoptrace capture', () => {
     const { report, conntrack } = await captured(['--container', 'cli', '--container', 'other'], async () => {
       for (const name of ['cli', 'other']) await connect(host, host.pidOf(name), 45_000)
       await expect
-        .poll(() => host.conntrack().filter(({ state }) => state === 'ESTABLISHED'), { timeout: 10_000 })
+        .poll(() => host.conntrack().filter(({ state }) => state === 'ESTABLISHED'), { timeout: 30_000 })
         .toHaveLength(2)
     })
     expectAsConntrack(report, conntrack)
@@ -233,7 +233,7 @@ describe.skipIf(!canRun)('hoptrace capture', () => {
 
   /** The server in the container takes a moment to listen. */
   async function servedAgain(fetch: () => string) {
-    await expect.poll(() => attempt(fetch), { timeout: 10_000 }).toBe('hello from the container\n')
+    await expect.poll(() => attempt(fetch), { timeout: 30_000 }).toBe('hello from the container\n')
   }
 
   function ipOf(container: string): string {

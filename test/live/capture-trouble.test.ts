@@ -30,7 +30,7 @@ describe.skipIf(!(requireRoot() && requireTool(...TOOLS)))('hoptrace capture', (
     ping(5)
     // Nothing follows that would push it out: it is there by itself.
     const pings = () => fieldsOf(file, ['frame.number'], '-Y', 'icmp').length
-    await expect.poll(pings, { timeout: 10_000, interval: 200 }).toBe(20)
+    await expect.poll(pings, { timeout: 30_000, interval: 200 }).toBe(20)
     ping(3)
     const { code } = await running.end('SIGKILL')
     expect(code).toBe(-1)

@@ -20,7 +20,7 @@ const RUNS = /^hoptrace: captures on .*\n/m
 /** Where no engine answers. */
 export const NO_ENGINE = 'unix:///nowhere/docker.sock'
 /** Longer than anything takes here; a test that waits so long has failed. */
-const PATIENCE_MS = 20_000
+const PATIENCE_MS = 50_000
 
 /** A program that runs, and what it has said so far. */
 export class Running {

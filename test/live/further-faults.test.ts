@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { FindingReport } from '../../src/report/model.ts'
-import { analyzed, scratch, startCapture } from './capturing.ts'
+import { analyzed, Running, scratch, startCapture } from './capturing.ts'
 import { requireDocker, type SealedHost, startSealedHost } from './docker-host.ts'
 import { serveInternet } from './services.ts'
 
@@ -51,8 +51,7 @@ function resolveAgain(host: SealedHost): void {
 async function sendToSleeper(host: SealedHost): Promise<void> {
   const sender = `require('node:net').connect(8084, '${host.ip}').on('error', () => {}).write(Buffer.alloc(2e7))
     setTimeout(() => process.exit(), 3000)`
-  host.internet.spawn(process.execPath, '-e', sender)
-  await sleep(3000)
+  await new Running(host.internet.spawn(process.execPath, '-e', sender)).ended
 }
 
 const FAULTS: Fault[] = [

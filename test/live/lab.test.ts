@@ -6,29 +6,10 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { FAULTS } from '../../src/lab/faults.ts'
 import { SCENARIOS } from '../../src/lab/scenarios.ts'
-import type { FindingReport, Report } from '../../src/report/model.ts'
 import { requireRoot, requireTool } from '../tools.ts'
 import { fieldsOf, packetsIn } from './capturing.ts'
-import { LabPool, lab, labName } from './labs.ts'
+import { expectFault, expectScenario, LabPool, lab, labName } from './labs.ts'
 
-/** What the first finding of each fault has to say. */
-const FOUND: Record<string, { code: string; says: RegExp }> = {
-  'not-listening': { code: 'connection-refused', says: /nothing listens on tcp port 80 in container1/ },
-  'loopback-only': { code: 'connection-refused', says: /listens on 127\.0\.0\.1 only/ },
-  'masquerade-deleted': { code: 'snat-missing', says: /no MASQUERADE or SNAT rule of host fits it/ },
-  'forwarding-off': { code: 'dropped-between-points', says: /net\.ipv4\.ip_forward = 0/ },
-  'user-rule-drops': { code: 'dropped-between-points', says: /rule 1 of DOCKER-USER \(-p tcp .*--dport 80/ },
-  'replies-dropped': { code: 'dropped-between-points', says: /rule 1 of DOCKER-USER \(-p tcp .*--sport 80/ },
-  'wrong-gateway': { code: 'arp-unanswered', says: /default route of container1 leads to 172\.17\.0\.99/ },
-  'ttl-1': { code: 'ttl-expired', says: /net\.ipv4\.ip_default_ttl = 1 in container1/ },
-  'mtu-blackhole': { code: 'mtu-blackhole', says: /MTU 1000 of eth0 in host.*rule 1 of OUTPUT/ },
-  'rp-filter': { code: 'no-reply', says: /reverse path filtering drops it.*rp_filter = 1 at eth0/ },
-  'server-stopped': {
-    code: 'no-reply',
-    says: /accepted the connection.*its program (never answered|did not answer)/,
-  },
-  'wrong-target': { code: 'connection-refused', says: /nothing listens on tcp port 8000 in container1/ },
-}
 const PRINTED = ['outbound', 'published', 'hairpin', 'double-nat', 'dns']
 /** As tshark sees them: point, source and TTL. */
 const DOUBLE_NAT_SYNS = [
@@ -59,17 +40,7 @@ describe.skipIf(
 
   test.each(SCENARIOS.filter(({ name }) => !PRINTED.includes(name)))(
     '$name comes out as it should',
-    ({ name }) =>
-      pool.use(async (one) => {
-        const { stdout, stderr } = await lab(0, 'run', name, '--json', '--name', one)
-        expect(stderr).toBe('')
-        const { expectations = [], findings } = JSON.parse(stdout) as Report
-        expect(expectations.filter(({ holds }) => !holds)).toEqual([])
-        expect(expectations.length).toBeGreaterThan(1)
-        // That a TTL expires is what that scenario is about.
-        const errors = findings.filter(({ severity, code }) => severity === 'error' && code !== 'ttl-expired')
-        expect(errors).toEqual([])
-      }),
+    ({ name }) => pool.use((one) => expectScenario(one, name)),
   )
 
   test.each(PRINTED)('%s comes out as it should, is printed as the golden, and its capture is kept', (name) =>
@@ -84,18 +55,8 @@ describe.skipIf(
     }),
   )
 
-  test.each(FAULTS)('$name, in secret, is named by the first finding, and healed', ({ name, scenario }) =>
-    pool.use(async (one) => {
-      const broken = await lab(0, 'break', name, '--secret', '--name', one)
-      expect(broken.stdout).not.toContain(name)
-      // There is something that does not come out.
-      const { stdout } = await lab(1, 'run', scenario, '--json', '--name', one)
-      // Were it not healed, the next test in this lab would find it as well.
-      await lab(0, 'fix', '--name', one)
-      const [first] = (JSON.parse(stdout) as Report).findings as [FindingReport]
-      expect(first.code, first.summary).toBe(FOUND[name]!.code)
-      expect(first.summary).toMatch(FOUND[name]!.says)
-    }),
+  test.each(FAULTS)('$name, in secret, is named by the first finding, and healed', (fault) =>
+    pool.use((one) => expectFault(one, fault)),
   )
 
   test('--explain walks a packet through the stations', () =>

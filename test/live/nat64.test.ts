@@ -16,8 +16,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { analyze } from '../../src/analysis.ts'
 import type { FlowReport, Report } from '../../src/report/model.ts'
 import { requireRoot, requireTool, run } from '../tools.ts'
-import { fieldsOf, packetsIn } from './capturing.ts'
+import { fieldsOf, packetsIn, Running } from './capturing.ts'
 import { baseOf, removeLeftovers } from './docker-host.ts'
+import { finish } from './recording.ts'
 
 const SERVER = '198.51.100.10'
 const EMBEDDED = '2001:db8:ffff::c633:640a'
@@ -87,13 +88,12 @@ describe.skipIf(!here)('IPv4 here and IPv6 there', () => {
       await sleep(50)
   }
 
-  async function capture(name: Station): Promise<ChildProcess> {
-    const child = start(name, 'tcpdump', '-U', '--immediate-mode', '-i', CAPTURES[name], '-w', files[name]!)
-    await new Promise<void>((resolve, reject) => {
-      child.stderr!.on('data', (text) => /listening on/.test(String(text)) && resolve())
-      child.once('exit', () => reject(new Error('tcpdump ended')))
-    })
-    return child
+  async function capture(name: Station): Promise<Running> {
+    const command = ['tcpdump', '-U', '--immediate-mode', '-i', CAPTURES[name], '-w', files[name]!]
+    const running = new Running(spawn('ip', ['netns', 'exec', names[name]!, ...command]))
+    children.push(running.child)
+    await running.untilSaid(/listening on/)
+    return running
   }
 
   beforeAll(async () => {
@@ -142,7 +142,7 @@ describe.skipIf(!here)('IPv4 here and IPv6 there', () => {
     exec('app', 'python3', '-c', DATAGRAMS)
     await sleep(500)
     conntrack = exec('plat', 'conntrack', '-L').trim().split('\n')
-    for (const child of captures) await stop(child)
+    for (const running of captures) await finish(running)
     report = (await analyze(STATIONS.map((station) => `${station}=${files[station]}`))).report
   })
 

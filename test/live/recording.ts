@@ -65,7 +65,7 @@ export class Recording {
  * Ends a tcpdump when it has taken all that its socket has received, as it says itself when asked by SIGUSR1. What came
  * before its filter was set is received, too, and never taken: that stays as it is.
  */
-async function finish(program: Running): Promise<void> {
+export async function finish(program: Running): Promise<void> {
   const answers = () => [
     ...program.stderr.matchAll(/(\d+) packets? captured[\s\S]*?(\d+) packets? received/g),
   ]

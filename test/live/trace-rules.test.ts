@@ -200,7 +200,7 @@ describe.skipIf(!requireDocker())('rules traced on a Docker host', () => {
     expect(monitor.stdout).toBe('')
     // It would have noticed.
     await endOf(await startCapture(host, ['--container', 'client', '--json', '--trace-rules']))
-    expect(monitor.stdout).toContain('create table inet hoptrace-')
+    await monitor.until(({ stdout }) => stdout.includes('create table inet hoptrace-'))
     monitor.child.kill('SIGKILL')
   })
 
@@ -208,7 +208,7 @@ describe.skipIf(!requireDocker())('rules traced on a Docker host', () => {
     const inside = (...words: string[]) => host.exec('unshare', '--net', 'sh', '-c', words.join(' '))
     const out = inside(
       'ip link set lo up; iptables-legacy -A INPUT -j ACCEPT;',
-      `timeout -s INT 3 ${process.execPath} ${PROGRAM} capture --point lo=lo --trace-rules --bpf 'host 127.0.0.1' --json 2>&1; true`,
+      `${process.execPath} ${PROGRAM} capture --point lo=lo --trace-rules --bpf 'host 127.0.0.1' --duration 300ms --json 2>&1; true`,
     )
     expect(out).toContain('the rules are those of iptables-legacy, which nftables can’t trace')
   })

@@ -7,6 +7,7 @@ import { requireRoot, requireTool, run } from '../tools.ts'
 import { cable } from './cable.ts'
 import { Running, scratch } from './capturing.ts'
 import { baseOf } from './docker-host.ts'
+import { finish } from './recording.ts'
 
 const canRun = requireRoot() && requireTool('ip', 'tcpdump', 'busybox', 'iptables')
 const PINGS = 20
@@ -43,7 +44,7 @@ describe.skipIf(!canRun)('recorded by tcpdump', () => {
       await tcpdump(a, 'eth0', files[2]!, nano, 'icmp'),
     ]
     ping(PINGS)
-    for (const one of running) await one.end()
+    for (const one of running) await finish(one)
     const { report } = await analyze(files)
     const told = report.links!.map(({ between, relation, evidence: { forward, reverse } }) => ({
       ...{ between: between.toSorted(), relation },
@@ -83,7 +84,7 @@ describe.skipIf(!canRun)('recorded by tcpdump', () => {
     const file = scratch()('any.pcap')
     const running = await tcpdump(b, 'any', file, '-y', 'LINUX_SLL2', 'icmp')
     inNetns(a, 'busybox', 'ping', '-q', '-c', String(PINGS), '-i', '0.05', '-W', '1', '10.9.1.2')
-    await running.end()
+    await finish(running)
     const names = [...interfacesOf(b)].map(([index, name]) => [String(index), name] as const)
     const { report } = await analyze([file], { interfaceNames: new Map(names) })
     expect(report.path).toEqual(['eth0', 'lan0'])

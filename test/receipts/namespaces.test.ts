@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { systemCalls } from '../../src/capture/live/system.ts'
 import { KernelDropReader } from '../../src/receipts/kernel-drops.ts'
@@ -154,8 +153,9 @@ describe.skipIf(!requireRoot() || !requireTool(...TOOLS))('receipts of namespace
     onTestFinished(() => void server.kill())
     await new Promise((resolve) => server.stdout!.once('data', resolve))
     const { a, b, all } = await receiptsOf(async () => {
-      // conntrack does not say when it listens.
-      await sleep(500)
+      // conntrack does not say when it listens, the kernel does: Eth is 12 (NETLINK_NETFILTER), Groups are those of events.
+      const isListening = () => /^\S+ +12 +\d+ +(?!00000000)/m.test(inside(A, 'cat', '/proc/net/netlink'))
+      await expect.poll(isListening, { timeout: 20_000 }).toBe(true)
       // Nobody listens at that address: refused, and out of the table at once.
       expect(inside(A, 'python3', '-c', CLIENT)).toBe('refused\n')
       send(1, 5)

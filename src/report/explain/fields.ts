@@ -41,6 +41,7 @@ export function linkLayers(h: Headers, linkType: number | null): Layer[] {
     return [
       {
         kind: 'Ethernet',
+        ...extent(h, h.macOffset, linkEnd(h)),
         fields: [...fields, ...tags.map((tag) => ({ name: 'VLAN', value: String(tag) })), type],
       },
     ]
@@ -56,7 +57,7 @@ export function linkLayers(h: Headers, linkType: number | null): Layer[] {
     if (h.sllInterfaceIndex >= 0) fields.push({ name: 'interface', value: String(h.sllInterfaceIndex) })
     if (h.bytes[h.start + lengthAt] === 6)
       fields.push({ name: 'source', value: formatMac(h.bytes, h.start + addressAt) })
-    return [{ kind: 'Linux cooked', fields: [...fields, type] }]
+    return [{ kind: 'Linux cooked', ...extent(h, h.start, linkEnd(h)), fields: [...fields, type] }]
   }
   return []
 }
@@ -86,7 +87,7 @@ function ipv4Layer(h: Headers, isQuoted: boolean): Layer {
     { name: 'total length', value: String((bytes[ipOffset + 2]! << 8) | bytes[ipOffset + 3]!) },
     checksumField(ipChecksumField(h), isQuoted ? null : rightIpv4Checksum(h), h.ipChecksum, isQuoted),
   ]
-  return { kind: 'IPv4', fields }
+  return { kind: 'IPv4', ...extent(h, ipOffset, ipOffset + h.ipHeaderLenBytes), fields }
 }
 
 function ipv6Layer(h: Headers): Layer {
@@ -94,6 +95,7 @@ function ipv6Layer(h: Headers): Layer {
   const isPiece = h.moreFragments || h.fragmentOffset > 0
   return {
     kind: 'IPv6',
+    ...extent(h, ipOffset, ipOffset + h.ipHeaderLenBytes),
     fields: [
       { name: 'source', value: formatIpv6(bytes, h.srcOffset) },
       { name: 'destination', value: formatIpv6(bytes, h.dstOffset) },
@@ -113,17 +115,39 @@ function ipv6Layer(h: Headers): Layer {
 }
 
 function transportLayer(h: Headers, isQuoted: boolean): Layer {
+  const where = extent(h, h.transportOffset, isQuoted ? h.end : h.payloadOffset)
   switch (h.protocol) {
     case IpProtocol.Tcp:
-      return { kind: 'TCP', fields: isQuoted ? [...ports(h), seq(h)] : tcpFields(h) }
+      return { kind: 'TCP', ...where, fields: isQuoted ? [...ports(h), seq(h)] : tcpFields(h) }
     case IpProtocol.Udp:
-      return { kind: 'UDP', fields: isQuoted ? ports(h) : udpFields(h) }
+      return { kind: 'UDP', ...where, fields: isQuoted ? ports(h) : udpFields(h) }
     case IpProtocol.Icmp:
     case IpProtocol.Icmpv6:
-      return { kind: h.ipVersion === 4 ? 'ICMP' : 'ICMPv6', fields: icmpFields(h, isQuoted) }
+      return { kind: h.ipVersion === 4 ? 'ICMP' : 'ICMPv6', ...where, fields: icmpFields(h, isQuoted) }
     default:
-      return { kind: protocolName(h.protocol).toUpperCase(), fields: ports(h) }
+      return { kind: protocolName(h.protocol).toUpperCase(), ...where, fields: ports(h) }
   }
+}
+
+/** A header's place, counted from the frame's first byte, as far as its bytes are there. */
+function extent(
+  { start: first, end: last }: Headers,
+  start: number,
+  end: number,
+): Pick<Layer, 'start' | 'end'> {
+  return { start: start - first, end: Math.min(end, last) - first }
+}
+
+/** Where the link layer ends: where IP begins, or with the frame. */
+function linkEnd(h: Headers): number {
+  return h.ipVersion === 0 ? h.end : h.ipOffset
+}
+
+/** Where a tunnel's header ends: where what it carries begins. */
+function tunnelEnd(h: Headers): number {
+  if (!h.hasInner) return h.end
+  const { macOffset, ipVersion, ipOffset, end } = h.inner
+  return macOffset >= 0 ? macOffset : ipVersion === 0 ? end : ipOffset
 }
 
 function ports(h: Headers): Field[] {
@@ -196,6 +220,7 @@ export function tunnelLayer(h: Headers): Layer {
   const id = { vxlan: 'VNI', geneve: 'VNI', gre: 'key', gtpu: 'TEID', ipip: '', none: '' }[h.tunnel]
   return {
     kind: names[h.tunnel],
+    ...extent(h, h.payloadOffset, tunnelEnd(h)),
     fields: [
       ...(id === '' ? [] : [{ name: id, value: String(h.tunnelId) }]),
       { name: 'carries', value: typeText(h.tunnelProtocol) },

@@ -24,6 +24,9 @@ export interface Layer {
   /** `Ethernet`, `IPv4`, … */
   kind: string
   fields: Field[]
+  /** Where its header begins and ends in the frame, in bytes from the frame's first. */
+  start: number
+  end: number
 }
 
 /** The layers of one packet around, or inside of, another: a frame without tunnels has one envelope. */
@@ -73,6 +76,8 @@ export function frameOf(headers: Headers, linkType: number, checksum: Checksum =
   if (headers.stopLayer !== 'none')
     envelopes.at(-1)!.layers.push({
       kind: 'rest',
+      start: headers.stopOffset,
+      end: headers.end - headers.start,
       fields: [
         {
           name: 'not decoded',

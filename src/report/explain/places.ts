@@ -30,6 +30,13 @@ export interface Look {
   linkType: number
 }
 
+const KNOWN_FROM = { receipts: '', capture: '', name: ' (by its name)', look: ' (by its look)' }
+
+/** The namespace, and where that is only a guess, what from: `the host (by its name)`. */
+export function namespaceText({ namespace, knownFrom }: Whereabouts): string {
+  return `${harmless(namespace)}${KNOWN_FROM[knownFrom] ?? ''}`
+}
+
 /** What hoptrace writes about an interface that it captures: `eth0 of container web`, `docker0, bridge`. */
 const DESCRIBED: readonly (readonly [RegExp, PlaceKind, string])[] = [
   [/^\S+, other end of /, 'veth', 'the host'],

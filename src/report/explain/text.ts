@@ -16,6 +16,7 @@ import type {
   Explanation,
   Step,
 } from './model.ts'
+import { namespaceText } from './places.ts'
 
 export interface ExplainTextOptions {
   columns: number
@@ -24,7 +25,6 @@ export interface ExplainTextOptions {
   all?: boolean
 }
 
-const KNOWN_FROM = { receipts: '', capture: '', name: ' (by its name)', look: ' (by its look)' }
 const LAYER_COLUMNS = 9
 const NAME_COLUMNS = 17
 const VALUE_COLUMNS = 18
@@ -97,7 +97,7 @@ export class ExplainScreen {
     const facts = [
       `frame${frames.length === 1 ? '' : 's'} ${few}`,
       ...(afterNs === null || index === 0 ? [] : [`${afterNs < 0 ? '' : '+'}${formatDurationNs(afterNs)}`]),
-      `namespace: ${harmless(where.namespace)}${KNOWN_FROM[where.knownFrom] ?? ''}`,
+      `namespace: ${namespaceText(where)}`,
     ]
     const head = `${index + 1} ${pointName(point)}`
     const [first, ...rest] = wrapText(`${head}  ${facts.join(' · ')}`, this.columns, '    ')

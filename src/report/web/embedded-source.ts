@@ -17,6 +17,7 @@ export class EmbeddedSource implements PageSource {
   readonly #flows = new Map<number, ReadonlySignal<FlowPackets | null>>()
 
   static async open(document: Document): Promise<EmbeddedSource> {
+    if (!document.getElementById(PageElement.end)) throw new Error('the file was cut off: copy it once more')
     const [about, report] = await Promise.all([
       unpacked<PageAbout>(document, PageElement.about),
       unpacked<Report>(document, PageElement.report),

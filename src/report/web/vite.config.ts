@@ -1,6 +1,7 @@
 /** Builds the page: one script and one style, which `page.ts` puts into one HTML file. */
 
 import { defineConfig } from 'vite'
+import { licenses } from './licenses.ts'
 
 export default defineConfig({
   root: import.meta.dirname,
@@ -22,5 +23,6 @@ export default defineConfig({
       },
     },
   },
+  plugins: [licenses()],
   logLevel: 'warn',
 })

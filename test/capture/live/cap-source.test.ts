@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { cpSync, existsSync, readFileSync } from 'node:fs'
+import { cpSync, existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -110,7 +110,7 @@ describe.skipIf(!canCapture)('cap on a veth pair', () => {
     timeNs: number
   }
 
-  async function collect(source: LiveSource, count: number, ms = 5000): Promise<Frame[]> {
+  async function collect(source: LiveSource, count: number, ms = 20_000): Promise<Frame[]> {
     const frames: Frame[] = []
     for (const end = Date.now() + ms; frames.length < count && Date.now() < end && !source.ended; ) {
       while (source.advance()) {
@@ -136,13 +136,14 @@ describe.skipIf(!canCapture)('cap on a veth pair', () => {
     )
     const source = await open('cap0')
     expect([source.linkType, source.fd, source.drops(), source.problem]).toEqual([1, -1, null, null])
-    for (const end = Date.now() + 3000; !existsSync(path) && Date.now() < end; ) await sleep(20)
-    await sleep(300)
+    // It writes the header once it listens.
+    const sizeBytes = () => (existsSync(path) ? statSync(path).size : 0)
+    await expect.poll(sizeBytes, { timeout: 20_000 }).toBe(24)
     const beginNs = nowNs()
     await send(200, 700)
     const frames = await collect(source, 200)
     // Without immediate mode the kernel hands over frames once a second, and what it has not by the end is lost.
-    await sleep(1200)
+    await expect.poll(sizeBytes, { timeout: 20_000 }).toBe(24 + 200 * (16 + 742))
     oracle.kill('SIGTERM')
     await new Promise((resolve) => oracle.once('exit', resolve))
     const bytes = readFileSync(path)

@@ -83,7 +83,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-async function waitFor(condition: () => boolean, ms = 5000): Promise<void> {
+async function waitFor(condition: () => boolean, ms = 20_000): Promise<void> {
   for (const end = Date.now() + ms; !condition() && Date.now() < end; ) await sleep(20)
   expect(condition()).toBe(true)
 }
@@ -190,7 +190,7 @@ describe('a program', () => {
       'slow.mjs',
       `import { setTimeout as sleep } from 'node:timers/promises'
        const bytes = Buffer.from('${Buffer.from(bytes).toString('hex')}', 'hex')
-       await sleep(400)
+       await sleep(1500)
        process.stdout.write(bytes.subarray(0, 24))
        await sleep(400)
        process.stdout.write(bytes.subarray(24, 50))
@@ -199,11 +199,11 @@ describe('a program', () => {
     )
     const begin = Date.now()
     const source = await program([NODE, path])
-    expect(Date.now() - begin).toBeLessThan(300)
+    expect(Date.now() - begin).toBeLessThan(1500)
     expect([source.linkType, source.advance(), source.ended]).toEqual([-1, false, false])
     const nowNs = 1e18
     expect(source.horizonNs(nowNs)).toBe(nowNs - 1.1e9)
-    await waitFor(() => source.linkType === 1, 3000)
+    await waitFor(() => source.linkType === 1)
     expect(source.advance()).toBe(false)
     const [only] = await drain(source)
     expect(only.bytes).toEqual(frame(60))
@@ -322,7 +322,7 @@ describe('a program', () => {
     source.stop()
     await drain(source)
     expect(Date.now() - begin).toBeGreaterThan(1900)
-    expect(Date.now() - begin).toBeLessThan(3000)
+    expect(Date.now() - begin).toBeLessThan(10_000)
     await waitFor(() => !running.some(isRunning))
     expect(source.problem).toBeNull()
   })

@@ -1,5 +1,70 @@
-/** Charts. */
+/** The selected flow in charts: how long each hop takes, what was sent, what was lost. */
+
+import { type ReadonlySignal, useSignal } from '@preact/signals'
+import { useEffect, useMemo } from 'preact/hooks'
+import './charts.css'
+import { formatCount, formatCounted } from '../../quantities.ts'
+import type { FlowPackets } from '../source.ts'
+import { selectedFlow, selectedPackets } from '../state.ts'
+import { trafficOf } from './chart-data.ts'
+import { LatencyCharts } from './latency-charts.tsx'
+import { LossChart, ThroughputChart } from './traffic-charts.tsx'
+
+/** While packets come in, charts are drawn anew no more often than this. */
+const REDRAW_MS = 500
 
 export function Charts() {
-  return <p>Charts</p>
+  const flow = selectedFlow.value!
+  const known = useCalm(selectedPackets, flow.id)
+  const traffic = useMemo(() => known && trafficOf(known.packets), [known])
+  if (known === null) return <p class="quiet">Unpacking the packets …</p>
+  const { packets } = known
+  const count = Math.max(flow.forward.packets + flow.reverse.packets, packets.length)
+  if (packets.length < 2)
+    return (
+      <p class="quiet">
+        {packets.length === 1
+          ? 'One packet: there is nothing to chart.'
+          : 'The page has no packet of this flow: there is nothing to chart.'}
+      </p>
+    )
+  return (
+    <div class="charts">
+      {packets.length < count ? (
+        <p class="partial">
+          Charts show the {formatCount(packets.length)} of {formatCounted(count, 'packet')} that this page
+          has: the first ones, and of the rest some that did not simply arrive. The flow’s own figures count
+          all.
+        </p>
+      ) : null}
+      <LatencyCharts flow={flow} packets={packets} />
+      {traffic === null ? (
+        <p class="quiet">All packets were seen at the same moment: there is no time to chart.</p>
+      ) : (
+        <>
+          <ThroughputChart traffic={traffic} />
+          <LossChart traffic={traffic} flow={flow} />
+        </>
+      )}
+    </div>
+  )
+}
+
+/** The value of `source`, a moment later where it changes often; at once where another flow is chosen. */
+function useCalm(source: ReadonlySignal<FlowPackets | null>, flow: number): FlowPackets | null {
+  const shown = useSignal<{ flow: number; packets: FlowPackets | null }>({ flow, packets: source.value })
+  const latest = source.value
+  useEffect(() => {
+    const isOther = shown.peek().flow !== flow || shown.peek().packets === null
+    if (isOther) {
+      shown.value = { flow, packets: latest }
+      return
+    }
+    if (shown.peek().packets === latest) return
+    const timer = setTimeout(() => {
+      shown.value = { flow, packets: latest }
+    }, REDRAW_MS)
+    return () => clearTimeout(timer)
+  }, [latest, flow, shown])
+  return shown.value.flow === flow ? shown.value.packets : latest
 }

@@ -1,5 +1,99 @@
-/** Path. */
+/** The path of the selected flow: where its packets went, through which namespaces, and what was done to them there. */
+
+import { useComputed, useSignal } from '@preact/signals'
+import type { DirectionName } from '../../model.ts'
+import { formatCounted } from '../../quantities.ts'
+import { report, selectedFlow, source } from '../state.ts'
+import { PathDiagram } from './path-diagram.tsx'
+import { pathModel, type Surroundings } from './path-model.ts'
+import { wayOf } from './way.ts'
+
+const DIRECTIONS: readonly [DirectionName, string, string][] = [
+  ['forward', 'To the server', '→'],
+  ['reverse', 'To the client', '←'],
+]
+
+/** What a drawing needs to know besides its way. */
+export function surroundings(): Surroundings {
+  return { ...report.value!, descriptions: source.value!.about.descriptions }
+}
 
 export function PathView() {
-  return <p>Path</p>
+  const chosen = useSignal<DirectionName>('forward')
+  const models = useComputed(() => {
+    const flow = selectedFlow.value
+    return flow === null
+      ? []
+      : DIRECTIONS.map(([direction]) => pathModel(wayOf(flow, direction), surroundings()))
+  })
+  const flow = selectedFlow.value
+  const points = report.value!.path
+  if (flow === null)
+    return (
+      <section class="panel" aria-labelledby="path-title">
+        <h2 id="path-title">Path</h2>
+        <p class="quiet">
+          No flow was joined{points.length === 0 ? '.' : `; the points are ${points.join(', ')}.`}
+        </p>
+      </section>
+    )
+  // What was seen in one direction only is shown at once.
+  const shown =
+    flow[chosen.value].path.length > 0 || models.value.every(({ count }) => count === 0)
+      ? chosen.value
+      : chosen.value === 'forward'
+        ? 'reverse'
+        : 'forward'
+  return (
+    <section class="panel path-view" aria-labelledby="path-title">
+      <header class="path-head">
+        <h2 id="path-title">Path of flow {flow.id}</h2>
+        <fieldset class="switch no-print">
+          <legend class="only-read">Direction of the packets</legend>
+          {DIRECTIONS.map(([direction, title, arrow]) => (
+            <label key={direction}>
+              <input
+                type="radio"
+                name="path-direction"
+                checked={shown === direction}
+                disabled={flow[direction].path.length === 0}
+                onChange={() => {
+                  chosen.value = direction
+                }}
+              />
+              <span>
+                <span aria-hidden="true">{arrow} </span>
+                {title}
+                <span class="count"> {formatCounted(flow[direction].packets, 'packet')}</span>
+              </span>
+            </label>
+          ))}
+        </fieldset>
+      </header>
+      {DIRECTIONS.map(([direction, title], i) => {
+        const model = models.value[i]!
+        return (
+          <div key={direction} class={`path-lane ${direction === shown ? '' : 'only-print'}`}>
+            <h3 class="only-print">{title}</h3>
+            {model.count === 0 ? (
+              <p class="quiet">No packet of this direction was seen.</p>
+            ) : (
+              <PathDiagram model={model} label={`Way of packets ${title.toLowerCase()}`} />
+            )}
+            {model.notes.map((note) => (
+              <p key={note} class="path-note">
+                <span aria-hidden="true">✕ </span>
+                {note}
+              </p>
+            ))}
+          </div>
+        )
+      })}
+      {models.value.some(({ isGuessed }) => isGuessed) ? (
+        <p class="quiet path-legend">
+          Boxes are network namespaces, here guessed from the names of the points.
+        </p>
+      ) : null}
+    </section>
+  )
 }

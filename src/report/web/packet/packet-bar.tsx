@@ -1,0 +1,55 @@
+/** Goes from packet to packet: buttons, a number, and the keys p and n. */
+
+import { formatCount } from '../../quantities.ts'
+import { select, selectedFlow, selectedPackets } from '../state.ts'
+import { type ChosenPacket, nearestNumber } from './chosen-packet.ts'
+
+export function PacketBar({ chosen }: { chosen: ChosenPacket }) {
+  const { forward, reverse } = selectedFlow.value!
+  const { packets } = selectedPackets.value!
+  const count = Math.max(forward.packets + reverse.packets, packets.at(-1)?.number ?? 0)
+  const go = (event: Event & { currentTarget: HTMLInputElement }) => {
+    const field = event.currentTarget
+    const wanted = Number.parseInt(field.value.replaceAll(',', ''), 10)
+    const number = Number.isNaN(wanted) ? null : nearestNumber(packets, wanted)
+    if (number !== null) select({ packet: number })
+    field.value = String(number ?? chosen.packet?.number ?? '')
+  }
+  return (
+    <div class="packet-bar no-print">
+      <Step to={chosen.previous} name="Previous" letter="p" />
+      <label>
+        Packet{' '}
+        <input
+          type="text"
+          inputMode="numeric"
+          size={Math.max(3, String(count).length)}
+          value={String(chosen.packet?.number ?? '')}
+          onChange={go}
+        />{' '}
+        of {formatCount(count)}
+      </label>
+      <Step to={chosen.next} name="Next" letter="n" />
+      {packets.length < count ? (
+        <span class="quiet">{formatCount(packets.length)} of them are on this page</span>
+      ) : null}
+    </div>
+  )
+}
+
+/** Stays focusable at the ends, so that whoever steps does not lose the place. */
+function Step({ to, name, letter }: { to: number | null; name: string; letter: string }) {
+  return (
+    <button
+      type="button"
+      aria-disabled={to === null}
+      aria-keyshortcuts={letter}
+      title={`${name} packet (${letter})`}
+      onClick={() => {
+        if (to !== null) select({ packet: to })
+      }}
+    >
+      {name}
+    </button>
+  )
+}

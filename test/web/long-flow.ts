@@ -1,0 +1,132 @@
+/** A page about one very long flow, made by hand: real captures of that length take too long to read in a test. */
+
+import { pageAssets } from '../../src/page-assets.ts'
+import type { FlowReport, Report } from '../../src/report/model.ts'
+import { aboutElement, blockElement, pageElement, pageHead, pageTail } from '../../src/report/page.ts'
+import { PageElement, type PagePacket } from '../../src/report/page-data.ts'
+
+const POINTS = ['container', 'veth', 'bridge', 'uplink']
+const START_NS = 1_795_300_329_000_000_000n
+const GAP_NS = 130_000
+const HOP_NS = 9000
+const BLOCK_PACKETS = 2000
+const CLIENT = { ip: '172.17.0.3', port: 47276 }
+const OUTSIDE = { ip: '192.168.78.100', port: 47276 }
+const SERVER = { ip: '203.0.113.238', port: 80 }
+
+/** Each so many packets to the server one is lost behind the bridge, and the next is the same again. */
+export const LOST_EACH = 1000
+
+/** Both directions in turn. The report says that there were `leftOut` packets more. */
+export function longFlowPage(packets: number, leftOut = 0): string {
+  const assets = pageAssets()
+  const pieces = [pageHead(assets, 'a long flow')]
+  const blocks = Math.ceil(packets / BLOCK_PACKETS)
+  const sizeOf = (block: number) => Math.min(BLOCK_PACKETS, packets - block * BLOCK_PACKETS)
+  pieces.push(
+    aboutElement({
+      schema: 'hoptrace.page/1',
+      title: 'a long flow',
+      version: '0',
+      descriptions: {},
+      blocks: Array.from({ length: blocks }, (_, block) => ({ flows: [1, 1], packets: sizeOf(block) })),
+    }),
+    pageElement(PageElement.report, JSON.stringify(longFlowReport(packets, leftOut))),
+  )
+  for (let block = 0; block < blocks; block++) {
+    const list = Array.from({ length: sizeOf(block) }, (_, i) => packetOf(block * BLOCK_PACKETS + i + 1))
+    pieces.push(blockElement(block, list))
+  }
+  pieces.push(pageTail(assets))
+  return pieces.join('')
+}
+
+function longFlowReport(packets: number, leftOut: number): Report {
+  const lost = Math.floor(packets / LOST_EACH)
+  const last = String(START_NS + BigInt(packets) * BigInt(GAP_NS))
+  const half = packets / 2
+  const flow: FlowReport = {
+    id: 1,
+    protocol: 'tcp',
+    state: 'established',
+    client: CLIENT,
+    server: SERVER,
+    firstNs: String(START_NS),
+    lastNs: last,
+    forward: { packets: half, bytes: half * 100, path: POINTS.map((_, i) => station(i, false)) },
+    reverse: { packets: half + leftOut, bytes: half * 100, path: POINTS.map((_, i) => station(3 - i, true)) },
+    translations: [{ kind: 'snat', between: ['bridge', 'uplink'], from: CLIENT, to: OUTSIDE }],
+    lost: [
+      {
+        direction: 'forward',
+        between: ['bridge', 'uplink'],
+        packets: lost,
+        frames: { point: 'bridge', frames: [LOST_EACH - 1] },
+      },
+    ],
+    unseen: [],
+    latency: [],
+    retransmissions: { forward: lost, reverse: 0 },
+    rttNs: null,
+    icmpErrors: [],
+    segmentationDiffers: false,
+    ambiguous: 0,
+    dnsNames: [],
+    passedTwice: [],
+    duplicates: 0,
+  }
+  return {
+    schema: 'hoptrace.report/1',
+    points: POINTS.map((name) => ({
+      name,
+      source: `${name}.pcap`,
+      linkType: 'EN10MB',
+      packets,
+      bytes: packets * 100,
+      firstNs: String(START_NS),
+      lastNs: last,
+      captureDrops: 0,
+      undecoded: 0,
+      clock: { offsetNs: 0, skewPpm: 0, uncertaintyNs: 0 },
+    })),
+    path: POINTS,
+    flows: [flow],
+    findings: [],
+    notJoined: [],
+    warnings: [],
+  }
+}
+
+function station(place: number, isReverse: boolean) {
+  return { point: POINTS[place]!, ...ends(place, isReverse), ttl: place < 3 ? 64 : 63, packets: 1 }
+}
+
+function ends(place: number, isReverse: boolean) {
+  const client = place < 3 ? CLIENT : OUTSIDE
+  return isReverse ? { src: SERVER, dst: client } : { src: client, dst: SERVER }
+}
+
+function packetOf(number: number): PagePacket {
+  const isReverse = number % 2 === 0
+  const isLost = number % LOST_EACH === LOST_EACH - 1
+  const way = isReverse ? [3, 2, 1, 0] : isLost ? [0, 1, 2] : [0, 1, 2, 3]
+  return {
+    flow: 1,
+    number,
+    protocol: 'tcp',
+    direction: isReverse ? 'reverse' : 'forward',
+    sightings: way.map((place, i) => ({
+      point: POINTS[place]!,
+      frames: [number],
+      timeNs: String(START_NS + BigInt(number - 1) * BigInt(GAP_NS) + BigInt(i * HOP_NS)),
+      ttl: place < 3 ? 64 : 63,
+      ...ends(place, isReverse),
+    })),
+    outcome: isLost ? 'lost' : 'delivered',
+    ...(isLost ? { lostBetween: ['bridge', 'uplink'] as [string, string] } : {}),
+    summary: `[P.] seq ${number} len 100`,
+    lenBytes: 100,
+    retransmission: number > LOST_EACH && number % LOST_EACH === 1,
+    bytes: [],
+  }
+}
