@@ -26,13 +26,13 @@ export class PageFrames {
 
   /** Copies what is shown of a record, which was decoded into `headers`. */
   add(record: CaptureRecord, headers: Headers): SlabPlace {
-    const { bytes, start, originalLenBytes, linkType } = record
+    const { bytes, start, end, originalLenBytes, linkType } = record
     const { stop, checksum } = shownPart(record, headers, this.#payloadBytes)
     const place = this.#slab.reserve(HEAD_BYTES + stop - start)
     const piece = this.#slab.piece(place)
     piece.writeUInt32LE(originalLenBytes, 0)
     piece.writeUInt16LE(linkType & 0xffff, 4)
-    piece[6] = checksum ?? NO_CHECKSUM
+    piece[6] = stop < end ? checksum : NO_CHECKSUM
     for (let at = start, to = HEAD_BYTES; at < stop; at++, to++) piece[to] = bytes[at]!
     return place
   }
@@ -50,33 +50,29 @@ export class PageFrames {
   }
 }
 
-/** The same of one record, for at once. */
-export function pageFrameOf(
-  record: Pick<CaptureRecord, 'bytes' | 'start' | 'end' | 'originalLenBytes' | 'linkType'>,
-  headers: Headers,
-  payloadBytes: number,
-): PageFrame {
-  const { bytes, start, originalLenBytes, linkType } = record
+/** What is shown of one record that was decoded into `headers`. */
+export function pageFrameOf(record: CaptureRecord, headers: Headers, payloadBytes: number): PageFrame {
+  const { bytes, start, end, originalLenBytes, linkType } = record
   const { stop, checksum } = shownPart(record, headers, payloadBytes)
   return {
     lenBytes: originalLenBytes,
     hex: Buffer.from(bytes.buffer, bytes.byteOffset + start, stop - start).toString('hex'),
     ...(linkType === LinkType.Ethernet ? {} : { linkType }),
-    ...(checksum === null ? {} : { checksum }),
+    ...(stop < end ? { checksum } : {}),
   }
 }
 
-/** Up to where a record is shown; and where that is not all of it, what came of its checksum. */
+/** Up to where its bytes are shown, and what came of the checksum. */
 function shownPart(
-  { start, end }: Pick<CaptureRecord, 'start' | 'end'>,
+  { start, end }: CaptureRecord,
   headers: Headers,
   payloadBytes: number,
-): { stop: number; checksum: Checksum | null } {
+): { stop: number; checksum: Checksum } {
   verifyChecksums(headers)
   const innermost = innermostOf(headers)
   const headersEnd = Math.min(headersEndOf(innermost, start), start + MAX_HEADER_BYTES)
   const stop = Math.max(start, Math.min(end, headersEnd + payloadBytes))
-  return { stop, checksum: stop < end ? innermost.transportChecksum : null }
+  return { stop, checksum: innermost.transportChecksum }
 }
 
 /** The last packet in the tunnels; where what they carry is no IP, the one that carries it. */

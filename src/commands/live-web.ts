@@ -79,7 +79,6 @@ export class LiveWeb {
       downloads: new Downloads({
         parts: () => kept.parts(),
         name: this.name,
-        title: this.#title,
         tunnelPorts,
         filter: filter?.text,
       }),

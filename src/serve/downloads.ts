@@ -28,8 +28,6 @@ export interface DownloadOptions {
   parts(): KeptPart[]
   /** For names of files: letters, digits, dots and dashes. */
   name: string
-  /** Of the report. */
-  title: string
   tunnelPorts?: ReadonlyMap<number, UdpTunnel> | undefined
   /** The `--filter`, as it was given. */
   filter?: string | undefined
@@ -64,10 +62,9 @@ export class Downloads {
       sendRefusal(response, { status: 429, text: 'A report is being made already: wait for that one.' })
       return
     }
-    const { parts, title, tunnelPorts, filter } = this.#options
+    const { parts, tunnelPorts, filter } = this.#options
     const task: HtmlTask = {
       parts: parts(),
-      title,
       ...(tunnelPorts ? { tunnelPorts: [...tunnelPorts] } : {}),
       ...(filter === undefined ? {} : { filter }),
     }

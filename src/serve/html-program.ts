@@ -17,26 +17,26 @@ import type { KeptPart } from './downloads.ts'
 
 export interface HtmlTask {
   parts: readonly KeptPart[]
-  title: string
   tunnelPorts?: [number, UdpTunnel][]
   filter?: string
 }
 
-const { parts, title, filter, ...options } = JSON.parse(await text(process.stdin)) as HtmlTask
+const { parts, ...options } = JSON.parse(await text(process.stdin)) as HtmlTask
 // Whoever asked has gone.
 process.stdout.on('error', () => process.exit(1))
-const resolved = await resolveInputs(await copied(parts))
+const names = await copied(parts)
+const resolved = await resolveInputs(names)
 const tunnelPorts = options.tunnelPorts && new Map(options.tunnelPorts)
 const analysis = await analyzeInputs(resolved, { journeys: true, tunnelPorts })
-const expression = filter === undefined ? undefined : { text: filter, matches: parseFilterExpression(filter) }
+const { filter } = options
 const selected = selectFlows(analysis.streamed, {
   hosts: [],
   ports: [],
   protocols: [],
   ids: [],
-  expression,
+  ...(filter === undefined ? {} : { expression: { text: filter, matches: parseFilterExpression(filter) } }),
 })
-const page = new ReportPage(selected, { title, tunnelPorts })
+const page = new ReportPage(selected, { title: names.join(' '), tunnelPorts })
 for (const journey of analysis.journeys()) page.take(journey)
 for await (const piece of page.pieces(resolved.inputs))
   if (!process.stdout.write(piece)) await new Promise((resolve) => process.stdout.once('drain', resolve))

@@ -121,7 +121,7 @@ describe.skipIf(!canBrowse)('findings', () => {
       summary: `number ${i}`,
       evidence: {},
     }))
-    writePage(path, { ...EMPTY, findings })
+    await writePage(path, { ...EMPTY, findings })
     const { page, faults } = await openPage(browser, path)
     const shown = page.locator('.finding')
     expect(await shown.count()).toBeLessThanOrEqual(100)
@@ -138,7 +138,7 @@ describe.skipIf(!canBrowse)('findings', () => {
     const { stdout } = await hoptrace('analyze', '--json', join(CAPTURES, 'same-bridge'))
     const report = JSON.parse(stdout) as Report
     const [first, ...others] = report.points
-    writePage(path, {
+    await writePage(path, {
       ...report,
       points: [
         {

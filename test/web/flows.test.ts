@@ -199,7 +199,7 @@ describe.skipIf(!canBrowse)('the flows table', () => {
     const folder = mkdtempSync(join(tmpdir(), 'hoptrace-many-'))
     try {
       const path = join(folder, 'many.html')
-      writePage(path, await veryMany())
+      await writePage(path, await veryMany())
       const { page, faults } = await openPage(browser, path)
       const paintMs = await firstPaintMs(page)
       expect(paintMs).toBeGreaterThan(0)

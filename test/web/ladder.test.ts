@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hoptrace } from '../commands/program.ts'
 import { accessibilityFaults, canBrowse, type Look, openPage, Reports, startBrowser } from './browser.ts'
-import { longFlowPage } from './long-flow.ts'
+import { writeLongFlowPage } from './long-flow.ts'
 
 const CAPTURES = join(import.meta.dirname, '../../captures')
 const LONG = 100_000
@@ -52,7 +52,7 @@ describe.skipIf(!canBrowse)('the ladder', () => {
   const long = join(folder, 'long.html')
   beforeAll(async () => {
     browser = await startBrowser()
-    writeFileSync(long, longFlowPage(LONG))
+    await writeLongFlowPage(long, LONG)
   })
   afterAll(async () => {
     await browser?.close()
@@ -235,7 +235,7 @@ describe.skipIf(!canBrowse)('the ladder', () => {
 
   test('says how many of its packets the page has', async () => {
     const path = join(folder, 'part.html')
-    writeFileSync(path, longFlowPage(200, 1300))
+    await writeLongFlowPage(path, 200, 1300)
     const { page } = await open(path)
     expect(await page.locator('.ladder-legend').innerText()).toContain(
       '200 of 1,500 packets are in this page',

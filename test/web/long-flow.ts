@@ -1,9 +1,8 @@
 /** A page about one very long flow, made by hand: real captures of that length take too long to read in a test. */
 
-import { pageAssets } from '../../src/page-assets.ts'
 import type { FlowReport, Report } from '../../src/report/model.ts'
-import { aboutElement, blockElement, pageElement, pageHead, pageTail } from '../../src/report/page.ts'
-import { PageElement, type PagePacket } from '../../src/report/page-data.ts'
+import type { PagePacket } from '../../src/report/page-data.ts'
+import { writePage } from './made-page.ts'
 
 const POINTS = ['container', 'veth', 'bridge', 'uplink']
 const START_NS = 1_795_300_329_000_000_000n
@@ -17,28 +16,13 @@ const SERVER = { ip: '203.0.113.238', port: 80 }
 /** Each so many packets to the server one is lost behind the bridge, and the next is the same again. */
 export const LOST_EACH = 1000
 
-/** Both directions in turn. The report says that there were `leftOut` packets more. */
-export function longFlowPage(packets: number, leftOut = 0): string {
-  const assets = pageAssets()
-  const pieces = [pageHead(assets, 'a long flow')]
-  const blocks = Math.ceil(packets / BLOCK_PACKETS)
-  const sizeOf = (block: number) => Math.min(BLOCK_PACKETS, packets - block * BLOCK_PACKETS)
-  pieces.push(
-    aboutElement({
-      schema: 'hoptrace.page/1',
-      title: 'a long flow',
-      version: '0',
-      descriptions: {},
-      blocks: Array.from({ length: blocks }, (_, block) => ({ flows: [1, 1], packets: sizeOf(block) })),
-    }),
-    pageElement(PageElement.report, JSON.stringify(longFlowReport(packets, leftOut))),
-  )
-  for (let block = 0; block < blocks; block++) {
-    const list = Array.from({ length: sizeOf(block) }, (_, i) => packetOf(block * BLOCK_PACKETS + i + 1))
-    pieces.push(blockElement(block, list))
-  }
-  pieces.push(pageTail(assets))
-  return pieces.join('')
+/** Writes the page. Both directions in turn; the report says that there were `leftOut` packets more. */
+export async function writeLongFlowPage(path: string, packets: number, leftOut = 0): Promise<void> {
+  const blocks = Array.from({ length: Math.ceil(packets / BLOCK_PACKETS) }, (_, block) => {
+    const first = block * BLOCK_PACKETS
+    return Array.from({ length: Math.min(BLOCK_PACKETS, packets - first) }, (_, i) => packetOf(first + i + 1))
+  })
+  await writePage(path, longFlowReport(packets, leftOut), ...blocks)
 }
 
 function longFlowReport(packets: number, leftOut: number): Report {

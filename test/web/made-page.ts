@@ -3,30 +3,33 @@
 import { writeFileSync } from 'node:fs'
 import { pageAssets } from '../../src/page-assets.ts'
 import type { Report } from '../../src/report/model.ts'
-import { aboutElement, blockElement, pageElement, pageHead, pageTail } from '../../src/report/page.ts'
-import { PageElement, type PagePacket } from '../../src/report/page-data.ts'
+import { pageElement, pageHead, pageTail } from '../../src/report/page.ts'
+import { type PageAbout, PageElement, type PagePacket } from '../../src/report/page-data.ts'
 
-/** Writes a page of `report`, in which all packets stand in one block. */
-export function writePage(path: string, report: Report, packets: readonly PagePacket[] = []): void {
-  const assets = pageAssets()
-  const ids = packets.map(({ flow }) => flow)
-  const flows: [number, number] = [Math.min(...ids), Math.max(...ids)]
-  writeFileSync(
-    path,
-    [
-      pageHead(assets, 'made'),
-      aboutElement({
-        schema: 'hoptrace.page/1',
-        title: 'made',
-        version: '0',
-        descriptions: {},
-        blocks: packets.length === 0 ? [] : [{ flows, packets: packets.length }],
-      }),
-      pageElement(PageElement.report, JSON.stringify(report)),
-      ...(packets.length === 0 ? [] : [blockElement(0, packets)]),
-      pageTail(assets),
-    ].join(''),
-  )
+/** Writes a page of `report` and packets, a block each list of them. */
+export async function writePage(
+  path: string,
+  report: Report,
+  ...blocks: readonly PagePacket[][]
+): Promise<void> {
+  const about: PageAbout = {
+    schema: 'hoptrace.page/1',
+    title: 'made',
+    version: '0',
+    descriptions: {},
+    blocks: blocks.map((packets) => {
+      const ids = packets.map(({ flow }) => flow)
+      return { flows: [Math.min(...ids), Math.max(...ids)], packets: packets.length }
+    }),
+  }
+  const element = (id: string, data: unknown) => pageElement(id, [JSON.stringify(data)])
+  const pieces = [
+    pageHead(pageAssets(), 'made'),
+    await element(PageElement.about, about),
+    await element(PageElement.report, report),
+  ]
+  for (const [i, packets] of blocks.entries()) pieces.push(await element(PageElement.block(i), packets))
+  writeFileSync(path, [...pieces, pageTail()].join(''))
 }
 
 /** A report of nothing. */

@@ -217,7 +217,7 @@ describe.skipIf(!canBrowse)('the page', () => {
 
   test('of nothing says so', async () => {
     const path = join(folder, 'empty.html')
-    writePage(path, EMPTY)
+    await writePage(path, EMPTY)
     for (const width of [360, 1440]) {
       const { page, faults } = await openPage(browser, path, { width })
       await page.getByText('No flow was seen.').waitFor()
@@ -236,7 +236,7 @@ describe.skipIf(!canBrowse)('the page', () => {
     const report = JSON.parse(stdout.replaceAll('"uplink"', JSON.stringify(nasty))) as Report
     const [flow] = report.flows
     const path = join(folder, 'nasty.html')
-    writePage(path, {
+    await writePage(path, {
       ...report,
       points: report.points.map((point) => ({ ...point, source: nasty, linkType: nasty })),
       flows: [{ ...flow!, dnsNames: [nasty], protocol: nasty }],

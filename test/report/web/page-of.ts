@@ -2,7 +2,6 @@
 
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
-import { analyze } from '../../../src/analysis.ts'
 import { htmlReport } from '../../../src/html-report.ts'
 import type { Report } from '../../../src/report/model.ts'
 import { PAGE_DATA_TYPE, type PagePacket } from '../../../src/report/page-data.ts'
@@ -16,9 +15,8 @@ export interface PageData {
 
 export async function pageOf(name: string): Promise<PageData> {
   const inputs = [join(CAPTURES, name)]
-  const analysis = await analyze(inputs, { journeys: true })
   let html = ''
-  for await (const piece of htmlReport(analysis, analysis.streamed, { inputs, version: '0' })) html += piece
+  for await (const piece of htmlReport(inputs)) html += piece
   const elements = [...html.matchAll(new RegExp(`type="${PAGE_DATA_TYPE}" id="([^"]+)">([^<]+)<`, 'g'))]
   const unpacked = elements.map(([, id, text]): [string, unknown] => [
     id!,
