@@ -79,7 +79,7 @@ describe.skipIf(!canRun)('the live page', () => {
     await expect.poll(() => shown(page).packet, PATIENCE).toBeGreaterThanOrEqual(9)
     const first = await counted(page)
 
-    await page.keyboard.press('p')
+    await page.keyboard.press('l')
     await expect.poll(() => state(page), PATIENCE).toBe('Paused')
     fetchPage()
     await sleep(1500)
@@ -130,7 +130,7 @@ describe.skipIf(!canRun)('the live page', () => {
     expect(html.name).toMatch(/^container-[\w-]+\.html$/)
     const report = await openPage(browser, html.path)
     onTestFinished(() => report.page.context().close())
-    expect(await report.page.locator('.counts').innerText()).toMatch(/^3 points · 3 flows/)
+    expect(await report.page.locator('.counts').innerText()).toMatch(/\b3 points\s+3 flows\b/)
     expect(await report.page.locator('.live').count()).toBe(0)
     expect([...report.faults, ...faults]).toEqual([])
     expect((await running.end()).code).toBe(0)

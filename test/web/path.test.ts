@@ -121,6 +121,27 @@ describe.skipIf(!canBrowse)('the path', () => {
     await page.context().close()
   })
 
+  test('very many points are scrolled, by keyboard too, and where there is room they are drawn larger', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'hoptrace-many-'))
+    for (let i = 10; i < 40; i++)
+      cpSync(join(CAPTURES, 'same-bridge/clientveth.pcap.gz'), join(folder, `veth${i}.pcap.gz`))
+    cpSync(join(CAPTURES, 'same-bridge/client.pcap.gz'), join(folder, 'client.pcap.gz'))
+    const { page, faults } = await openPage(browser, await reports.make(folder))
+    rmSync(folder, { recursive: true })
+    const frame = page.locator('.path-lane:not(.only-print) .path-frame.long')
+    expect(await frame.locator('.station').count()).toBeGreaterThan(30)
+    expect((await frame.boundingBox())!.height).toBeLessThan(800)
+    await frame.focus()
+    await page.keyboard.press('End')
+    await expect.poll(() => frame.evaluate(({ scrollTop }) => scrollTop)).toBeGreaterThan(0)
+    expect(await accessibilityFaults(page)).toEqual([])
+    expect(faults).toEqual([])
+    await page.context().close()
+    const few = await openPage(browser, await reports.make(join(CAPTURES, 'forward-drop')), { width: 1920 })
+    await few.page.locator('.path-lane:not(.only-print) .path-frame.large').waitFor()
+    await few.page.context().close()
+  })
+
   test('a way that was lost is marked in words, and what is behind it too', async () => {
     const { page } = await openPage(browser, await reports.make(join(CAPTURES, 'forward-drop')))
     const gap = page.locator('.path-lane:not(.only-print) .gap.lossy')

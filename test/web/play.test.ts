@@ -129,6 +129,25 @@ describe.skipIf(!canBrowse)('the play', () => {
     await page.context().close()
   })
 
+  test('the packet stands where it is at once, however the drawing turns', async () => {
+    const { page } = await open('double-nat', '#flow=1&view=play&packet=2')
+    await page.locator('.token').waitFor()
+    for (const width of [1440, 500, 1900]) {
+      await page.setViewportSize({ width, height: 900 })
+      await page.locator(`.play .path-frame.${width < 600 ? 'down' : 'across'}`).waitFor()
+      const away = await page.evaluate(async () => {
+        await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))
+        const middle = (selector: string) => {
+          const { left, width } = document.querySelector(selector)!.getBoundingClientRect()
+          return left + width / 2
+        }
+        return Math.abs(middle('.token') - middle('.play [aria-current=step] > .anchor'))
+      })
+      expect(away).toBeLessThan(3)
+    }
+    await page.context().close()
+  })
+
   test('an ICMP error ends the way too, and says from whom', async () => {
     const { page } = await open('udp-and-ping', '#flow=4&view=play')
     await page.keyboard.press('End')
@@ -224,6 +243,15 @@ describe.skipIf(!canBrowse)('the play', () => {
     expect(await page.evaluate(() => document.activeElement!.id)).toBe('tab-play')
     await page.keyboard.press(' ')
     await page.getByRole('button', { name: 'Pause' }).waitFor()
+    await page.context().close()
+  })
+
+  test('on paper there are no buttons', async () => {
+    const { page } = await open('double-nat', '#flow=1&view=play', { width: 700 })
+    expect(await page.locator('.play button:visible').count()).toBeGreaterThan(5)
+    await page.emulateMedia({ media: 'print' })
+    expect(await page.locator('.play button:visible').count()).toBe(0)
+    expect(await page.locator('.story h3:visible').count()).toBe(1)
     await page.context().close()
   })
 

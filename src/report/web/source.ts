@@ -8,6 +8,7 @@ import type { PageAbout, PagePacket } from '../page-data.ts'
 export interface FlowPackets {
   /** Those that the page has; more may follow. */
   readonly packets: readonly PagePacket[]
+  /** False where they could not be read. */
   readonly isComplete: boolean
 }
 

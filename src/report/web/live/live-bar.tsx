@@ -23,6 +23,8 @@ const FOLLOW: readonly [Following, string][] = [
   ['flow', 'this flow'],
   ['newest', 'the newest packet'],
 ]
+/** Space plays and p goes to the packet before, elsewhere on the page. */
+const PAUSE_KEY = 'l'
 const STOP = 'End the capture? The program ends with it, and nothing can be saved from here afterwards.'
 
 export function LiveBar() {
@@ -38,7 +40,7 @@ function Bar({ live }: { live: LiveSource }) {
   const state = isPaused && link === 'connected' ? 'paused' : link
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
-      if (event.key !== 'p' || event.ctrlKey || event.altKey || event.metaKey || isTyping(event.target))
+      if (event.key !== PAUSE_KEY || event.ctrlKey || event.altKey || event.metaKey || isTyping(event.target))
         return
       live.pause(!live.isPaused.peek())
     }
@@ -78,8 +80,8 @@ function Bar({ live }: { live: LiveSource }) {
         <button
           type="button"
           disabled={isOver}
-          aria-keyshortcuts="p"
-          title="Key p"
+          aria-keyshortcuts={PAUSE_KEY}
+          title={`Key ${PAUSE_KEY}`}
           onClick={() => live.pause(!live.isPaused.peek())}
         >
           {isPaused ? 'Continue' : 'Pause'}

@@ -147,7 +147,7 @@ export class LiveSource implements PageSource {
   }
 
   #packetsNow(flow: number): FlowPackets {
-    return { packets: this.#store.packetsOf(flow), isComplete: false }
+    return { packets: this.#store.packetsOf(flow), isComplete: true }
   }
 
   #reportNow(): Report {

@@ -18,7 +18,7 @@ const SHAPES: Readonly<Record<NodeKind, JSX.Element>> = {
   ),
   bridge: (
     <>
-      <rect class="body" x="14" y="-4" width="12" height="40" rx="3" />
+      <rect class="body" x="14" y="-3" width="12" height="38" rx="3" />
       <path d="M17 3h6M17 9h6M17 23h6M17 29h6" />
     </>
   ),

@@ -14,6 +14,9 @@ export type Mark = 'passed' | 'current' | 'lost'
 /** So many points are shown at once from top to bottom; more are scrolled. */
 const MAX_COUNT = 16
 
+/** With so much room all is drawn larger, as the style says. */
+const LARGE = 1.25
+
 export interface PathDiagramProps {
   model: PathModel
   /** Names the drawing for those who can't see it. */
@@ -27,13 +30,14 @@ export interface PathDiagramProps {
 
 export function PathDiagram({ model, label, at, token, marks }: PathDiagramProps) {
   const frame = useRef<HTMLDivElement>(null)
-  const isWide = useFits(frame, model.widthRem)
+  const room = useRoom(frame, model.widthRem)
+  const isWide = room >= 1
   const layout = isWide ? 'across' : 'down'
   const isLong = !isWide && model.count > MAX_COUNT
   const context = { marks, at, ends: endsOf(model) }
   return (
     <div
-      class={`path-frame ${layout} ${model.direction} ${isLong ? 'long' : ''}`}
+      class={`path-frame ${layout} ${model.direction} ${isLong ? 'long' : ''} ${room >= LARGE ? 'large' : ''}`}
       ref={frame}
       tabIndex={isLong ? 0 : undefined}
     >
@@ -176,8 +180,9 @@ interface TokenProps {
 /** The packet, standing on a station or on a wire. It is decoration: what it does is told in words elsewhere. */
 function Token({ at, text, isDead, layout, frame }: TokenProps) {
   const own = useRef<HTMLDivElement>(null)
+  const placed = useRef('')
   useLayoutEffect(() => {
-    const place = () => {
+    const place = (isStep: boolean) => {
       const [box, token] = [frame.current, own.current]
       const target = box?.querySelector(`[data-at="${at}"] > .anchor`)
       if (!box || !token || !target) return
@@ -185,10 +190,19 @@ function Token({ at, text, isDead, layout, frame }: TokenProps) {
       const x = inner.left - outer.left + inner.width / 2 + box.scrollLeft
       const y = inner.top - outer.top + inner.height / 2 + box.scrollTop
       if (box.scrollHeight > box.clientHeight) target.scrollIntoView({ block: 'nearest' })
+      // It travels from step to step only, and not where the drawing itself changes.
+      token.style.transition = isStep ? '' : 'none'
       token.style.transform = `translate(${x}px, ${y}px) translate(-50%, -50%)`
     }
-    place()
-    const observer = new ResizeObserver(place)
+    const isStep = placed.current === layout
+    placed.current = layout
+    place(isStep)
+    // It reports at once what it watches, and that ends no step.
+    let isStepping = isStep
+    const observer = new ResizeObserver(() => {
+      place(isStepping)
+      isStepping = false
+    })
     observer.observe(frame.current!)
     return () => observer.disconnect()
   }, [at, layout, frame])
@@ -199,8 +213,8 @@ function Token({ at, text, isDead, layout, frame }: TokenProps) {
   )
 }
 
-/** Whether something so wide fits into the element. */
-function useFits(element: { current: HTMLElement | null }, widthRem: number): boolean {
+/** How many times something so wide fits into the element. */
+function useRoom(element: { current: HTMLElement | null }, widthRem: number): number {
   const [width, setWidth] = useState(0)
   useLayoutEffect(() => {
     const observer = new ResizeObserver(([entry]) => setWidth(entry!.contentRect.width))
@@ -209,5 +223,5 @@ function useFits(element: { current: HTMLElement | null }, widthRem: number): bo
     return () => observer.disconnect()
   }, [element])
   const remPx = Number.parseFloat(getComputedStyle(document.documentElement).fontSize)
-  return width >= widthRem * remPx
+  return width / (widthRem * remPx)
 }

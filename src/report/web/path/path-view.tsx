@@ -1,8 +1,8 @@
 /** The path of the selected flow: where its packets went, through which namespaces, and what was done to them there. */
 
 import { useComputed, useSignal } from '@preact/signals'
-import type { DirectionName } from '../../model.ts'
-import { formatCounted } from '../../quantities.ts'
+import type { DirectionName, FlowReport } from '../../model.ts'
+import { formatCount, formatCounted } from '../../quantities.ts'
 import { report, selectedFlow, source } from '../state.ts'
 import { PathDiagram } from './path-diagram.tsx'
 import { pathModel, type Surroundings } from './path-model.ts'
@@ -18,8 +18,25 @@ export function surroundings(): Surroundings {
   return { ...report.value!, descriptions: source.value!.about.descriptions }
 }
 
+/** What was asked for, where it was seen; else the direction that lost packets, and where both did or none, the request's. */
+function shownDirection(flow: FlowReport, asked: DirectionName | null): DirectionName {
+  const hasBegun = (direction: DirectionName) => flow[direction].path.length > 0
+  if (asked !== null && hasBegun(asked)) return asked
+  if (!hasBegun('forward')) return hasBegun('reverse') ? 'reverse' : 'forward'
+  return lostIn(flow, 'forward') === 0 && lostIn(flow, 'reverse') > 0 ? 'reverse' : 'forward'
+}
+
+function lostIn({ lost }: FlowReport, wanted: DirectionName): number {
+  return lost.reduce((sum, { direction, packets }) => sum + (direction === wanted ? packets : 0), 0)
+}
+
+function LostCount({ flow, direction }: { flow: FlowReport; direction: DirectionName }) {
+  const lost = lostIn(flow, direction)
+  return lost === 0 ? null : <span class="lost-count"> ✕ {formatCount(lost)} lost</span>
+}
+
 export function PathView() {
-  const chosen = useSignal<DirectionName>('forward')
+  const asked = useSignal<DirectionName | null>(null)
   const models = useComputed(() => {
     const flow = selectedFlow.value
     return flow === null
@@ -37,13 +54,7 @@ export function PathView() {
         </p>
       </section>
     )
-  // What was seen in one direction only is shown at once.
-  const shown =
-    flow[chosen.value].path.length > 0 || models.value.every(({ count }) => count === 0)
-      ? chosen.value
-      : chosen.value === 'forward'
-        ? 'reverse'
-        : 'forward'
+  const shown = shownDirection(flow, asked.value)
   return (
     <section class="panel path-view" aria-labelledby="path-title">
       <header class="path-head">
@@ -58,13 +69,14 @@ export function PathView() {
                 checked={shown === direction}
                 disabled={flow[direction].path.length === 0}
                 onChange={() => {
-                  chosen.value = direction
+                  asked.value = direction
                 }}
               />
               <span>
                 <span aria-hidden="true">{arrow} </span>
                 {title}
                 <span class="count"> {formatCounted(flow[direction].packets, 'packet')}</span>
+                <LostCount flow={flow} direction={direction} />
               </span>
             </label>
           ))}
