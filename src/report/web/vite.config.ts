@@ -1,4 +1,4 @@
-/** Builds the page: one script and one style, which `page.ts` puts into one HTML file. */
+/** Builds the page: one script and one style, which `src/page/markup.ts` puts into one HTML file. */
 
 import { defineConfig } from 'vite'
 import { licenses } from './licenses.ts'
