@@ -74,7 +74,7 @@ describe.skipIf(!canBrowse)('the page', () => {
       const hash = `#flow=2&packet=5&view=${view}`
       const { page, faults } = await openPage(browser, path, { hash })
       await page.locator(`#tab-${view}[aria-selected=true]`).waitFor()
-      expect(hashOf(page)).toBe(hash)
+      await expect.poll(() => hashOf(page)).toBe(hash)
       expect(await page.locator('#flow-title').textContent()).toContain('Flow 2')
       expect(await page.locator('.grid-body [aria-selected=true] .cell-id').textContent()).toBe('2')
       expect(faults).toEqual([])
@@ -145,14 +145,14 @@ describe.skipIf(!canBrowse)('the page', () => {
     await page.keyboard.press('Enter')
     expect(await page.locator(':focus .cell-id').textContent()).toBe('3')
     await page.keyboard.press('Enter')
-    expect(hashOf(page)).toBe('#flow=3&view=ladder')
+    await expect.poll(() => hashOf(page)).toBe('#flow=3&view=ladder')
     await page.keyboard.press('Enter')
     expect(await page.locator(':focus').getAttribute('role')).toBe('tab')
     await page.keyboard.press('ArrowRight')
-    expect(hashOf(page)).toContain('view=packet')
+    await expect.poll(() => hashOf(page)).toContain('view=packet')
     expect(await page.locator(':focus').textContent()).toBe('Headers')
     await page.keyboard.press('End')
-    expect(hashOf(page)).toContain('view=charts')
+    await expect.poll(() => hashOf(page)).toContain('view=charts')
     // Backwards over what stands between the flow and the table, to the finding about it.
     for (let presses = 0; presses < 40; presses++) {
       await page.keyboard.press('Shift+Tab')
