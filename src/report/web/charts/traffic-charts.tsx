@@ -20,12 +20,14 @@ const UNITS = [
 ] as const
 
 export function ThroughputChart({ traffic }: { traffic: Traffic }) {
-  const isBytes = useSignal(true)
   const { binNs, x, bytes, packets } = traffic
-  const counted = isBytes.value ? bytes : packets
+  const hasPayload = [...bytes.forward, ...bytes.reverse].some((count) => count > 0)
+  const chosen = useSignal<boolean | null>(null)
+  const isBytes = chosen.value ?? hasPayload
+  const counted = isBytes ? bytes : packets
   const data = useMemo(() => ({ x, series: [counted.forward, counted.reverse] }), [x, counted])
-  const format = isBytes.value ? formatBytes : countText
-  const what = isBytes.value ? 'Payload' : 'Packets'
+  const format = isBytes ? formatBytes : countText
+  const what = isBytes ? 'Payload' : 'Packets'
   const totals = data.series.map((values) => values.reduce((sum, value) => sum + value, 0))
   return (
     <section aria-labelledby="throughput-title">
@@ -35,9 +37,9 @@ export function ThroughputChart({ traffic }: { traffic: Traffic }) {
           legend="Counted in"
           name="chart-unit"
           options={UNITS}
-          value={isBytes.value ? 'bytes' : 'packets'}
+          value={isBytes ? 'bytes' : 'packets'}
           onChoose={(value) => {
-            isBytes.value = value === 'bytes'
+            chosen.value = value === 'bytes'
           }}
         />
       </div>
@@ -101,7 +103,7 @@ export function LossChart({ traffic, flow }: { traffic: Traffic; flow: FlowRepor
     return (
       <section aria-labelledby="losses-title">
         {title}
-        <p class="quiet">No packet of this flow was lost, and none was sent again.</p>
+        <p class="quiet">No packet of this flow was lost, and none was resent.</p>
       </section>
     )
   return (
@@ -118,7 +120,7 @@ export function LossChart({ traffic, flow }: { traffic: Traffic; flow: FlowRepor
                 name: `✗ lost ${arrow(hop.direction)} ${hopName(hop)}`,
                 look: lossLook(i),
               })),
-              { name: '↻ sent again', look: RESENT_LOOK },
+              { name: '↻ resent', look: RESENT_LOOK },
             ]}
             formatX={timeText}
             formatY={countText}
@@ -149,7 +151,7 @@ export function LossChart({ traffic, flow }: { traffic: Traffic; flow: FlowRepor
           {DIRECTIONS.map((direction) =>
             flow.retransmissions[direction] === 0 ? null : (
               <tr key={direction}>
-                <th scope="row">↻ sent again {TOWARDS[direction]}</th>
+                <th scope="row">↻ resent {TOWARDS[direction]}</th>
                 <td>{formatCount(flow.retransmissions[direction])}</td>
                 <td>{shareText(flow.retransmissions[direction], flow[direction].packets)}</td>
               </tr>

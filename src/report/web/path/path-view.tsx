@@ -31,7 +31,7 @@ function PathTitle({ flow, direction }: { flow: FlowReport; direction: Direction
     <>
       <DirectionTitle direction={direction} />
       <span class="count"> {formatCounted(flow[direction].packets, 'packet')}</span>
-      {lost === 0 ? null : <span class="lost-count"> ✕ {formatCount(lost)} lost</span>}
+      {lost === 0 ? null : <span class="lost-count"> ✗ {formatCount(lost)} lost</span>}
     </>
   )
 }
@@ -60,6 +60,11 @@ export function PathView() {
     <section class="panel path-view" aria-labelledby="path-title">
       <header class="path-head">
         <h2 id="path-title">Path of flow {flow.id}</h2>
+        {models.value.some(({ isGuessed }) => isGuessed) ? (
+          <p class="quiet path-legend">
+            Boxes are network namespaces, here guessed from the names of the points.
+          </p>
+        ) : null}
         <Switch
           legend="Direction of the packets"
           name="path-direction"
@@ -86,18 +91,13 @@ export function PathView() {
             )}
             {model.notes.map((note) => (
               <p key={note} class="path-note">
-                <span aria-hidden="true">✕ </span>
+                <span aria-hidden="true">✗ </span>
                 {note}
               </p>
             ))}
           </div>
         )
       })}
-      {models.value.some(({ isGuessed }) => isGuessed) ? (
-        <p class="quiet path-legend">
-          Boxes are network namespaces, here guessed from the names of the points.
-        </p>
-      ) : null}
     </section>
   )
 }
