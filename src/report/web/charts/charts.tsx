@@ -3,7 +3,8 @@
 import { type ReadonlySignal, useSignal } from '@preact/signals'
 import { useEffect, useMemo, useRef } from 'preact/hooks'
 import './charts.css'
-import { formatCount, formatCounted } from '../../quantities.ts'
+import { packetsHereText } from '../flow-counts.ts'
+import { NoPackets } from '../no-packets.tsx'
 import type { FlowPackets } from '../source.ts'
 import { selectedFlow, selectedPackets } from '../state.ts'
 import { trafficOf } from './chart-data.ts'
@@ -17,26 +18,18 @@ export function Charts() {
   const flow = selectedFlow.value!
   const known = useCalm(selectedPackets, flow.id)
   const traffic = useMemo(() => known && trafficOf(known.packets), [known])
-  if (known === null) return <p class="quiet">Unpacking the packets …</p>
+  if (known === null || known.packets.length === 0) return <NoPackets />
   const { packets } = known
-  const count = Math.max(flow.forward.packets + flow.reverse.packets, packets.length)
-  if (packets.length < 2)
-    return (
-      <p class="quiet">
-        {packets.length === 1
-          ? 'One packet: there is nothing to chart.'
-          : 'The page has no packet of this flow: there is nothing to chart.'}
-      </p>
-    )
+  if (packets.length === 1) return <p class="quiet">One packet: there is nothing to chart.</p>
+  const here = packetsHereText(flow, known)
   return (
     <div class="charts">
-      {packets.length < count ? (
+      {here === null ? null : (
         <p class="partial">
-          Charts show the {formatCount(packets.length)} of {formatCounted(count, 'packet')} that this page
-          has: the first ones, and of the rest some that did not simply arrive. The flow’s own figures count
-          all.
+          {here}, and in these charts: the first ones, and of the rest some that did not simply arrive. The
+          flow’s own figures count all.
         </p>
-      ) : null}
+      )}
       <LatencyCharts flow={flow} packets={packets} />
       {traffic === null ? (
         <p class="quiet">All packets were seen at the same moment: there is no time to chart.</p>

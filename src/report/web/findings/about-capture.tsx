@@ -4,10 +4,11 @@ import { clockText } from '../../clocks-text.ts'
 import { harmless } from '../../harmless.ts'
 import type { ReportPoint } from '../../model.ts'
 import { descriptionOf } from '../../page-data.ts'
-import { formatBytes, formatCount, formatDurationNs, isNumeral } from '../../quantities.ts'
+import { formatBytes, formatCount, formatDurationNs } from '../../quantities.ts'
 import { receiptLines } from '../../receipts-text.ts'
 import { DoubtCounts, unjoinedRows } from '../../unjoined-text.ts'
 import { report, source } from '../state.ts'
+import { nsBetween } from '../times.ts'
 
 const MAX_WARNINGS = 100
 
@@ -153,8 +154,8 @@ function inOrder(points: readonly ReportPoint[], path: readonly string[]): Repor
 }
 
 function timeOf({ firstNs, lastNs }: ReportPoint): string {
-  if (firstNs === null || lastNs === null || !isNumeral(firstNs) || !isNumeral(lastNs)) return '–'
-  return formatDurationNs(Number(BigInt(lastNs) - BigInt(firstNs)))
+  const tookNs = firstNs === null || lastNs === null ? null : nsBetween(firstNs, lastNs)
+  return tookNs === null ? '–' : formatDurationNs(tookNs)
 }
 
 function dropsOf({ captureDrops }: ReportPoint): string {
