@@ -4,6 +4,7 @@
 import './flows.css'
 import { useLayoutEffect, useReducer, useRef, useState } from 'preact/hooks'
 import { formatCounted } from '../../quantities.ts'
+import { isAwaited } from '../live/awaited.ts'
 import { flowFilter, select, selection, source } from '../state.ts'
 import { COLUMN_KEYS, columnsThatFit, gridTemplate } from './flow-columns.ts'
 import { FlowFilter, matchCount } from './flow-filter.tsx'
@@ -150,7 +151,10 @@ function choose(flow: number): void {
 }
 
 function Nothing() {
-  if (allFlows.value.length === 0) return <p class="empty quiet">No flow was seen.</p>
+  if (allFlows.value.length === 0)
+    return (
+      <p class="empty quiet">{isAwaited.value ? 'No flow yet: make some traffic.' : 'No flow was seen.'}</p>
+    )
   return (
     <p class="empty">
       No flow matches.{' '}

@@ -3,6 +3,7 @@
 import { useComputed, useSignal } from '@preact/signals'
 import type { DirectionName, FlowReport } from '../../model.ts'
 import { formatCount, formatCounted } from '../../quantities.ts'
+import { isAwaited } from '../live/awaited.ts'
 import { report, selectedFlow, source } from '../state.ts'
 import { PathDiagram } from './path-diagram.tsx'
 import { pathModel, type Surroundings } from './path-model.ts'
@@ -50,7 +51,8 @@ export function PathView() {
       <section class="panel" aria-labelledby="path-title">
         <h2 id="path-title">Path</h2>
         <p class="quiet">
-          No flow was joined{points.length === 0 ? '.' : `; the points are ${points.join(', ')}.`}
+          {isAwaited.value ? 'Waits for the first flow' : 'No flow was joined'}
+          {points.length === 0 ? '.' : `; the points are ${points.join(', ')}.`}
         </p>
       </section>
     )
