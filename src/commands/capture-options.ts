@@ -167,6 +167,11 @@ export function namesOf({ container = [], netns = [], pid = [], point = [] }: Ca
   return [...container, ...netns, ...pid.map(String), ...point]
 }
 
+/** The same in short, for a title: of `--point NAME=PLACE` the name. */
+export function titleOf({ point = [], ...others }: CaptureFlags): string[] {
+  return namesOf({ ...others, point: point.map((text) => text.replace(/=.*$/s, '')) } as CaptureFlags)
+}
+
 function snapLength(value: string): number {
   if (!/^\d{1,7}$/.test(value) || Number(value) < 14 || Number(value) > 262_144)
     throw new InvalidArgumentError('Give a number of bytes from 14 to 262144')

@@ -70,14 +70,14 @@ export function labCommand(): Command {
   lab.addCommand(new Command('list').usage('').description('lists scenarios and faults').action(list))
   named('run', 'SCENARIO [options]')
     .description('makes traffic, captures it at all points, and shows its way')
-    .argument('<scenario>', 'one of those that lab list shows')
+    .argument('<scenario>', `one of ${SCENARIOS.map(({ name }) => name).join(', ')}`)
     .option('-w, --write <file>', 'keep the capture (pcapng)')
     .option('--json', 'print the report as one JSON document (schema hoptrace.report/1)')
     .option('--explain', 'also walk one packet and its answer, hop by hop')
     .action((scenario: string, flags: RunFlags & NameFlag) => runScenario(ready(flags), scenario, flags))
   named('break', '[FAULT] [options]')
     .description('introduces a fault')
-    .argument('[fault]', 'one of those that lab list shows')
+    .argument('[fault]', `one of ${FAULTS.map(({ name }) => name).join(', ')}`)
     .option('--random', 'any of them')
     .option('--secret', 'without saying which')
     .action(introduce)
@@ -96,7 +96,7 @@ export function labCommand(): Command {
   )
   named('shell', 'STATION [-- COMMAND...]')
     .description('a shell, or one command, in the network of a station')
-    .argument('<station>', 'container1, host, router, …; lab status shows them')
+    .argument('<station>', `one of ${shownStations().join(', ')}`)
     .argument('[command...]', 'instead of a shell')
     .action(shell)
   return lab
@@ -229,6 +229,7 @@ function shell(text: string, command: string[], flags: NameFlag): void {
   const station = stationNamed(text)
   requireUp(names)
   const words = command.length > 0 ? command : [process.env.SHELL || '/bin/sh']
+  if (command.length === 0) complain(`a shell in the network of ${station}; exit leaves it`)
   const { status, error } = spawnSync('nsenter', [`--net=${netnsPathOf(names, station)}`, '--', ...words], {
     env: {
       ...process.env,

@@ -1,6 +1,6 @@
 /** Output: where commands write, in large pieces; a reader that closes the pipe early is no error. */
 
-import { createWriteStream, openSync, statSync } from 'node:fs'
+import { constants, createWriteStream, fstatSync, ftruncateSync, openSync, statSync } from 'node:fs'
 import type { Writable } from 'node:stream'
 import { WriteStream as TerminalStream } from 'node:tty'
 import { displayText } from '../capture/display-text.ts'
@@ -36,7 +36,8 @@ export function standardOutput(): Output {
 }
 
 /**
- * Opens `path` for writing, empty. Rejects with a `HoptraceError` where that is not possible, and where a capture lies
+ * Opens `path` for writing; what is there stays until something is written, or the end: a run that fails before destroys
+ * nothing. Rejects with a `HoptraceError` where that is not possible, and where a capture lies
  * there: captures are what people can't make again, and `--journeys *.pcap` is soon typed.
  */
 export async function outputFile(path: string, option: string): Promise<Output> {
@@ -44,7 +45,10 @@ export async function outputFile(path: string, option: string): Promise<Output> 
   try {
     if (statSync(path, { throwIfNoEntry: false })?.isFile() && (await isCapture(path)))
       throw new HoptraceError(`${shown}: is a capture, not overwritten: give ${option} another file`)
-    return outputTo(createWriteStream(path, { fd: openSync(path, 'w') }), shown)
+    const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT)
+    return outputTo(createWriteStream(path, { fd }), shown, () => {
+      if (fstatSync(fd).isFile()) ftruncateSync(fd)
+    })
   } catch (error) {
     if (error instanceof HoptraceError) throw error
     const { code } = error as NodeJS.ErrnoException
@@ -54,8 +58,9 @@ export async function outputFile(path: string, option: string): Promise<Output> 
   }
 }
 
-function outputTo(stream: Writable, name: string): Output {
+function outputTo(stream: Writable, name: string, onBegin = () => {}): Output {
   let pending = ''
+  let hasBegun = false
   let closed = false
   let failure: HoptraceError | null = null
   const note = (error: NodeJS.ErrnoException) => {
@@ -69,6 +74,8 @@ function outputTo(stream: Writable, name: string): Output {
   const flush = async () => {
     const text = pending
     pending = ''
+    if (!hasBegun) onBegin()
+    hasBegun = true
     if (text !== '' && !closed && !failure) {
       await new Promise<void>((resolve) => {
         const written = (error?: Error | null) => {

@@ -54,7 +54,7 @@ export function reportCommand(): Command {
   return addSelectionOptions(command)
     .option(
       '--max-packets <number>',
-      `packets that the page shows, of each large flow the same number, and those that were lost or resent (default: ${formatCount(PAGE_PACKETS)})`,
+      `packets that the page shows, of each large flow the same number, and those that were lost or resent`,
       packetLimit,
       PAGE_PACKETS,
     )

@@ -13,7 +13,7 @@ import { type FoundPlaces, LivePoints } from '../live/live-points.ts'
 import { ReceiptsHelper } from '../live/receipts-helper.ts'
 import { traceTaskFor } from '../live/trace-task.ts'
 import type { TraceTask } from '../receipts/tracing.ts'
-import { type CaptureFlags, namesOf, snapLenOf, wantsReceipts } from './capture-options.ts'
+import { type CaptureFlags, snapLenOf, titleOf, wantsReceipts } from './capture-options.ts'
 import { CapturedPage } from './captured-page.ts'
 import { Verdicts } from './expectation-options.ts'
 import { ExplainedCapture } from './explained-capture.ts'
@@ -50,7 +50,7 @@ export async function beginCapture(flags: CaptureFlags, closing: (() => void)[])
   const records = new LiveRecords(flags.snaplen !== undefined || flags.write !== undefined)
   closing.push(() => records.close())
   const web =
-    flags.web === undefined ? null : await LiveWeb.open(flags.web === true ? 0 : flags.web, namesOf(flags))
+    flags.web === undefined ? null : await LiveWeb.open(flags.web === true ? 0 : flags.web, titleOf(flags))
   closing.push(() => web?.close())
   const receipts = wantsReceipts(flags) ? new ReceiptsHelper() : null
   closing.push(() => receipts?.close())

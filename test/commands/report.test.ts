@@ -32,6 +32,15 @@ describe('bad usage is one line and exit code 2', () => {
     expectRefused(await hoptrace('report', ...args), message)
   })
 
+  test('a page that is there stays as it is where making a new one fails', async () => {
+    const file = folder.write('there.html', Buffer.from('an older and longer page'.repeat(50_000)))
+    const { size } = statSync(file)
+    expectRefused(await hoptrace('report', INPUT, '-o', file, '--flow', '9'), 'there are only flows 1 to 2')
+    expect(statSync(file).size).toBe(size)
+    expect((await hoptrace('report', INPUT, '-o', file)).code).toBe(0)
+    expect(readFileSync(file, 'utf8')).toMatch(/^<!doctype html>.*<\/html>\s*$/is)
+  })
+
   test('no capture is overwritten, be it an input or not', async () => {
     const file = folder.write('kept.pcap', shippedBytes('outbound-masquerade/container'))
     const { size } = statSync(file)

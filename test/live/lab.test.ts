@@ -3,9 +3,12 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { FAULTS } from '../../src/lab/faults.ts'
 import { SCENARIOS } from '../../src/lab/scenarios.ts'
+import { labNames } from '../../src/lab/stations.ts'
+import type { Report } from '../../src/report/model.ts'
 import { hoptrace, shell } from '../commands/program.ts'
 import { requireRoot, requireTool } from '../tools.ts'
 import { fieldsOf, packetsIn } from './capturing.ts'
@@ -55,6 +58,24 @@ describe.skipIf(
       expect(masked(stdout)).toBe(readFileSync(golden, 'utf8'))
     }),
   )
+
+  test('the points of the live page that README.md names are there', () =>
+    pool.use(async (one) => {
+      const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8')
+      const points = [...readme.matchAll(/--point (\S+=\$LAB\/\S+)/g)].flatMap(([, text]) => [
+        '--point',
+        text!.replace('$LAB', `${labNames(one).folder}/stations`),
+      ])
+      expect(points).toHaveLength(12)
+      const [{ code, stdout, stderr }] = await Promise.all([
+        hoptrace('capture', '--web', '--json', '--duration', '8s', ...points),
+        sleep(3000).then(() => lab(0, 'run', 'double-nat', '--name', one)),
+      ])
+      expect(stderr).toMatch(/captures on container \(eth0 in container1\), .* internet \(eth0 in internet\)/)
+      expect(code).toBe(0)
+      const { path } = JSON.parse(stdout) as Report
+      expect(path).toEqual(['container', 'bridge', 'uplink', 'router-lan', 'router-wan', 'internet'])
+    }))
 
   test.each(FAULTS)('$name, in secret, is named by the first finding, and healed', (fault) =>
     pool.use((one) => expectFault(one, fault)),

@@ -70,7 +70,10 @@ export function placeOf(
 ): Place {
   const named = match(NAMED, name)
   const described = description === null ? null : match(DESCRIBED, description)
-  const kind = look.linkType === LinkType.LinuxSll2 ? 'any' : (described?.kind ?? named?.kind ?? 'unknown')
+  // Of `--point NAME=NETNS:eth0` the capture says where it is; what it is, only its user's name for it says.
+  const isOnlySomewhere = / in \S+$/.test(description ?? '') && described?.namespace !== name
+  const said = isOnlySomewhere ? (named?.kind ?? described?.kind) : (described?.kind ?? named?.kind)
+  const kind = look.linkType === LinkType.LinuxSll2 ? 'any' : (said ?? 'unknown')
   const known = receipts.flatMap(({ namespaces }) => namespaces).find(({ points }) => points.includes(name))
   if (known) {
     // Both know it; the file's words say as well what it is: `container web`.

@@ -157,6 +157,21 @@ describe('where points stand', () => {
     expect(model.isGuessed).toBe(false)
   })
 
+  test('the name of a namespace stands as its owner wrote it; what a point is, its own name says', () => {
+    const of = flow(
+      1,
+      way(1, 'x 10.0.0.1:1 10.0.0.2:2 64', 'bridge 10.0.0.1:1 10.0.0.2:2 64', 'wan 10.0.0.1:1 10.0.0.2:2 63'),
+      way(0),
+    )
+    const model = draw(report(['x', 'bridge', 'wan'], [of]), of, 'forward', {
+      x: 'eth0 in blue',
+      bridge: 'docker0 in lab-host',
+      wan: 'eth0 in wan',
+    })
+    expect(outline(model)).toBe('blue: x | lab-host: bridge | wan: wan')
+    expect(stations(model).map(({ kind }) => kind)).toEqual(['container', 'bridge', 'container'])
+  })
+
   test('points that nothing is known of stand without walls', () => {
     const of = flow(1, way(1, ...['a', 'b', 'c'].map((point) => `${point} 10.0.0.1:1 10.0.0.2:2 64`)), way(0))
     expect(outline(draw(report(['a', 'b', 'c'], [of]), of, 'forward'))).toBe(

@@ -4,6 +4,7 @@ import './findings.css'
 import { useState } from 'preact/hooks'
 import { renderFindingCounts } from '../../findings-text.ts'
 import { formatCount, formatCounted } from '../../quantities.ts'
+import { isAwaited } from '../live/awaited.ts'
 import { report } from '../state.ts'
 import { type FindingGroup, findingGroups } from './finding-groups.ts'
 import { FindingItem } from './finding-item.tsx'
@@ -21,7 +22,9 @@ export function FindingList() {
         <h2 id="findings-title">Findings</h2>
         {findings.length === 0 ? null : <p class="quiet">{renderFindingCounts(findings)}</p>}
       </header>
-      {findings.length === 0 ? <p class="quiet">Nothing is wrong, and nothing is odd.</p> : null}
+      {findings.length === 0 ? (
+        <p class="quiet">{isAwaited.value ? 'Nothing yet.' : 'Nothing is wrong, and nothing is odd.'}</p>
+      ) : null}
       <div class="finding-groups">
         {groups.map((group) => (
           <Group key={group.severity} group={group} isAlone={groups.length === 1} />

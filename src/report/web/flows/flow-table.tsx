@@ -5,6 +5,7 @@ import './flows.css'
 import { useLayoutEffect, useReducer, useRef } from 'preact/hooks'
 import { formatCounted } from '../../quantities.ts'
 import { hasModifier } from '../keys.ts'
+import { isAwaited } from '../live/awaited.ts'
 import { isPrinting } from '../printing.ts'
 import { flowFilter, select, selection, source } from '../state.ts'
 import { useVirtualRows } from '../virtual-rows.ts'
@@ -152,7 +153,10 @@ function choose(flow: number): void {
 }
 
 function Nothing() {
-  if (allFlows.value.length === 0) return <p class="empty quiet">No flow was seen.</p>
+  if (allFlows.value.length === 0)
+    return (
+      <p class="empty quiet">{isAwaited.value ? 'No flow yet: make some traffic.' : 'No flow was seen.'}</p>
+    )
   return (
     <p class="empty">
       No flow matches.{' '}

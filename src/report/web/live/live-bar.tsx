@@ -28,6 +28,8 @@ const FOLLOW: readonly [Following, string][] = [
 const PAUSE_KEY = 'l'
 const STOP = 'End the capture? The program ends with it, and nothing can be saved from here afterwards.'
 
+const ENDED = 'What is shown stays until this page is closed or reloaded'
+
 export function LiveBar() {
   const live = source.value
   return live instanceof LiveSource ? <Bar live={live} /> : null
@@ -52,6 +54,7 @@ function Bar({ live }: { live: LiveSource }) {
     notHereText(live.notHere.value, live.status.value.untold),
     kept.problem,
     problem.value,
+    link === 'ended' ? ENDED : null,
   ].filter((text): text is string => text !== null)
   return (
     <section class={`live live-${state} no-print`} aria-label="Live capture">

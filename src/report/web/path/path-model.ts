@@ -222,12 +222,14 @@ function wordsOf(isTurn: boolean, kinds: readonly PlaceKind[], relation: LinkRel
   return relation === undefined ? '' : (RELATION_WORDS[relation] ?? '')
 }
 
-/** `the host` → `Host`. */
+/** `the host` → `Host`; a name that somebody else gave stays as it is. */
 function wallLabel({ kind, where: { namespace, knownFrom } }: Place): string {
   if (kind === 'any') return 'Namespace of “any”'
   if (kind === 'loopback' && (knownFrom === 'look' || knownFrom === 'name')) return 'Loopback'
   const name = namespace.replace(/^(the|a) /, '')
-  return name.charAt(0).toUpperCase() + name.slice(1)
+  const isNamed =
+    (knownFrom === 'receipts' || knownFrom === 'capture') && !/^(the|a|container) /.test(namespace)
+  return isNamed ? name : name.charAt(0).toUpperCase() + name.slice(1)
 }
 
 const CHAR_REM = 0.52

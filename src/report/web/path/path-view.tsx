@@ -6,6 +6,7 @@ import { formatCount, formatCounted } from '../../quantities.ts'
 import { DirectionTitle } from '../direction-title.tsx'
 import { DIRECTION_TITLES, DIRECTIONS, TOWARDS } from '../directions.ts'
 import { lostPackets } from '../flow-counts.ts'
+import { isAwaited } from '../live/awaited.ts'
 import { report, selectedFlow, source } from '../state.ts'
 import { Switch } from '../switch.tsx'
 import { PathDiagram } from './path-diagram.tsx'
@@ -51,7 +52,8 @@ export function PathView() {
       <section class="panel" aria-labelledby="path-title">
         <h2 id="path-title">Path</h2>
         <p class="quiet">
-          No flow was joined{points.length === 0 ? '.' : `; the points are ${points.join(', ')}.`}
+          {isAwaited.value ? 'Waits for the first flow' : 'No flow was joined'}
+          {points.length === 0 ? '.' : `; the points are ${points.join(', ')}.`}
         </p>
       </section>
     )
