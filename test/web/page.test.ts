@@ -90,6 +90,25 @@ describe.skipIf(!canBrowse)('the page', () => {
     await other.context().close()
   })
 
+  test('keeps in its address what the flows are filtered by', async () => {
+    const path = await reports.make(join(CAPTURES, 'udp-and-ping'))
+    const shown = (on: Page) => on.locator('.flows-count').textContent()
+    const { page, faults } = await openPage(browser, path)
+    const all = await shown(page)
+    for (const filter of ['port 53', 'a+b & c=d # 100% “é” 😀', 'udp']) {
+      await page.getByLabel('Filter').fill(filter)
+      const { page: other } = await openPage(browser, path, { hash: hashOf(page) })
+      expect(await other.getByLabel('Filter').inputValue()).toBe(filter)
+      expect(await shown(other)).toBe(await shown(page))
+      await other.context().close()
+    }
+    expect(await shown(page)).not.toBe(all)
+    await page.getByLabel('Filter').fill('')
+    expect(hashOf(page)).toBe('#flow=1&view=ladder')
+    expect(faults).toEqual([])
+    await page.context().close()
+  })
+
   test('stands any address', async () => {
     const path = await reports.make(join(CAPTURES, 'udp-and-ping'))
     const { page, faults } = await openPage(browser, path)
@@ -102,6 +121,8 @@ describe.skipIf(!canBrowse)('the page', () => {
       '#view=__proto__&flow=constructor',
       '#%E0%A4%A',
       `#flow=${'9'.repeat(10_000)}`,
+      '#filter=%00%ff(((',
+      `#filter=${'('.repeat(10_000)}`,
       '#main',
       '#',
     ]

@@ -37,7 +37,7 @@ export const selectedPacket = computed(
 
 /** Of a filter in an address: longer ones say nothing more. */
 const MAX_FILTER = 1000
-const REST_MS = 350
+const REST_MS = 5000
 
 /** Changes what is shown. Another flow begins without a packet. */
 export function select(change: Partial<Selection>): void {
@@ -84,20 +84,21 @@ export function followHash(): void {
   }
   read()
   addEventListener('hashchange', read)
-  // Safari refuses more than 100 changes in 30 s, and a held key makes more: at most one each REST_MS, and the last.
-  let timer: ReturnType<typeof setTimeout> | undefined
+  let again: ReturnType<typeof setTimeout> | undefined
   const write = () => {
+    clearTimeout(again)
     const hash = renderHash(selection.peek(), flowFilter.peek())
     if (hash === location.hash) return
-    history.replaceState(null, '', hash || location.pathname + location.search)
-    timer = setTimeout(() => {
-      timer = undefined
-      write()
-    }, REST_MS)
+    try {
+      history.replaceState(null, '', hash || location.pathname + location.search)
+    } catch {
+      // Safari refuses more than 100 changes in 30 s, which a held key makes: once it rests there is room again.
+      again = setTimeout(write, REST_MS)
+    }
   }
   effect(() => {
     selection.value
     flowFilter.value
-    if (timer === undefined) write()
+    write()
   })
 }
