@@ -7,6 +7,7 @@ import { resolveInputs } from '../capture/inputs.ts'
 import { KeptPipes } from '../capture/kept-pipes.ts'
 import { HoptraceError } from '../errors.ts'
 import { ReportPage } from '../page/html-report.ts'
+import { withoutOthers } from '../page/selection.ts'
 import { flowTest, isEmpty, renderNoMatch, selectFlows } from '../report/filter.ts'
 import { renderFlowDetail } from '../report/flow-detail.ts'
 import { renderJourneyLine } from '../report/journey-lines.ts'
@@ -144,7 +145,9 @@ async function analyzed(args: string[], flags: AnalyzeFlags, pipes: KeptPipes): 
   if (!showsWarnings) for (const warning of selected.warnings) complain(warning)
   const title = args.join(' ')
   const { failures } = analysis
-  const page = pageFile && new ReportPage(judged, { title, tunnelPorts: flags.decodeAs, failures })
+  const page =
+    pageFile &&
+    new ReportPage(withoutOthers(judged, filter), { title, tunnelPorts: flags.decodeAs, failures })
   await writeJourneys(analysis, selected, {
     json: streamsJourneys ? stdout : journeyFile,
     text: listsPackets ? stdout : null,

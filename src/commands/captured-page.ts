@@ -5,7 +5,8 @@ import { displayText } from '../capture/display-text.ts'
 import type { UdpTunnel } from '../decode/udp-tunnels.ts'
 import { HoptraceError } from '../errors.ts'
 import { ReportPage } from '../page/html-report.ts'
-import { type FlowFilter, selectFlows } from '../report/filter.ts'
+import { selectForPage } from '../page/selection.ts'
+import type { FlowFilter } from '../report/filter.ts'
 import type { StreamedReport } from '../report/model.ts'
 import { STDOUT_NAMES } from './expectation-options.ts'
 import { complain, type Output, outputFile } from './output.ts'
@@ -65,8 +66,14 @@ export class CapturedPage {
         { inputs, warnings: [], failures: [] },
         { journeys: true, tunnelPorts: decodeAs, ...(keepClocks ? { keepClocks } : {}) },
       )
-      const expression = { hosts: [], ports: [], protocols: [], ids: [], expression: filter }
-      const selected = selectFlows(analysis.streamed, expression)
+      const expression = {
+        hosts: [],
+        ports: [],
+        protocols: [],
+        ids: [],
+        ...(filter ? { expression: filter } : {}),
+      }
+      const selected = selectForPage(analysis.streamed, expression)
       const { expectations } = judged
       const page = new ReportPage(expectations ? { ...selected, expectations } : selected, {
         title,

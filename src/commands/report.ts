@@ -9,7 +9,8 @@ import { KeptPipes } from '../capture/kept-pipes.ts'
 import { HoptraceError } from '../errors.ts'
 import { PAYLOAD_BYTES } from '../page/frames.ts'
 import { PAGE_PACKETS, ReportPage } from '../page/html-report.ts'
-import { flowTest, isEmpty, renderNoMatch, selectFlows } from '../report/filter.ts'
+import { selectForPage } from '../page/selection.ts'
+import { flowTest, isEmpty, renderNoMatch } from '../report/filter.ts'
 import { formatCount } from '../report/quantities.ts'
 import { STDOUT_NAMES } from './expectation-options.ts'
 import { isLive, reportOnInterrupt } from './live-input.ts'
@@ -39,7 +40,9 @@ Examples:
 
 The page holds all that it shows: path, flows, findings, packets with their first
 bytes. It loads nothing, and opens from disk. Addresses, names and the paths of the
-captures are in it; --payload 0 leaves out only what packets carry.`
+captures are in it; --payload 0 leaves out only what packets carry. With --flow,
+--filter and the like the names and connections of other flows are left out; points,
+interfaces, rules and counters of the host are not.`
 
 /** Makes the command. */
 export function reportCommand(): Command {
@@ -83,7 +86,7 @@ async function run(args: string[], flags: ReportFlags): Promise<void> {
     const { failures, streamed } = analysis
     for (const failure of failures) complain(failure)
     if (failures.length > 0) process.exitCode = 2
-    const selected = selectFlows(streamed, filter)
+    const selected = selectForPage(streamed, filter)
     if (selected.flows.length === 0 && streamed.flows.length > 0) complain(renderNoMatch(streamed, filter))
     const page = new ReportPage(selected, {
       title: flags.title ?? args.join(' '),

@@ -16,6 +16,17 @@ const MAX_RUNNING = 4
 const CHUNK_BYTES = 1 << 18
 /** A report about a large capture takes its time; after so long it is given up, in ms. */
 const REPORT_PATIENCE_MS = 300_000
+/** What is reported about is copied first, and there may be memory where temporary files are. */
+const MAX_REPORTED_BYTES = 1 << 30
+
+const REPORT_FAILED: Refusal = {
+  status: 500,
+  text: 'The report could not be made: save the pcapng, and give it to hoptrace report.',
+}
+const TOO_LARGE: Refusal = {
+  status: 507,
+  text: `More than ${MAX_REPORTED_BYTES >> 20} MB are too much for a report beside the capture: save the pcapng, and give it to hoptrace report.`,
+}
 
 /** A file, and how much of it is whole. */
 export interface KeptPart {
@@ -62,49 +73,63 @@ export class Downloads {
       sendRefusal(response, { status: 429, text: 'A report is being made already: wait for that one.' })
       return
     }
-    const { parts, tunnelPorts, filter } = this.#options
-    const task: HtmlTask = {
-      parts: parts(),
+    const { tunnelPorts, filter } = this.#options
+    const parts = this.#options.parts()
+    if (parts.reduce((sum, part) => sum + part.lenBytes, 0) > MAX_REPORTED_BYTES) {
+      sendRefusal(response, TOO_LARGE)
+      return
+    }
+    this.#makeReport(response, {
+      parts,
       ...(tunnelPorts ? { tunnelPorts: [...tunnelPorts] } : {}),
       ...(filter === undefined ? {} : { filter }),
+    })
+  }
+
+  close(): void {
+    this.#report?.kill('SIGKILL')
+  }
+
+  #makeReport(response: ServerResponse, task: HtmlTask): void {
+    let cwd: string
+    try {
+      cwd = mkdtempSync(join(tmpdir(), 'hoptrace-report-'))
+    } catch {
+      sendRefusal(response, REPORT_FAILED)
+      return
     }
     const program = fileURLToPath(new URL('../../dist/serve/html-program.js', import.meta.url))
-    const cwd = mkdtempSync(join(tmpdir(), 'hoptrace-report-'))
-    const remove = () => rmSync(cwd, { recursive: true, force: true })
+    const remove = () => removeFolder(cwd)
     process.on('exit', remove)
-    const child = spawn(process.execPath, [program], { cwd, stdio: ['pipe', 'pipe', 'ignore'] })
+    // Without descriptors or memory it has neither an identifier nor pipes.
+    const child: ChildProcess = spawn(process.execPath, [program], { cwd, stdio: ['pipe', 'pipe', 'ignore'] })
     this.#report = child
     lower(child)
     const timer = setTimeout(() => child.kill('SIGKILL'), REPORT_PATIENCE_MS)
-    const fail = () => {
-      if (response.headersSent) response.destroy()
-      else
-        sendRefusal(response, {
-          status: 500,
-          text: 'The report could not be made: save the pcapng, and give it to hoptrace report.',
-        })
-    }
-    child.on('error', fail)
-    child.on('close', (code) => {
+    let hasEnded = false
+    const end = (code: number | null) => {
+      if (hasEnded) return
+      hasEnded = true
       clearTimeout(timer)
       remove()
       process.off('exit', remove)
       this.#report = null
       if (code === 0) response.end()
-      else fail()
+      else if (response.headersSent) response.destroy()
+      else sendRefusal(response, REPORT_FAILED)
+    }
+    child.on('error', () => {
+      if (child.pid === undefined) end(null)
     })
-    child.stdin.on('error', () => {})
-    child.stdin.end(JSON.stringify(task))
-    child.stdout.once('data', (first: Buffer) => {
+    child.on('close', end)
+    child.stdin?.on('error', () => {})
+    child.stdin?.end(JSON.stringify(task))
+    child.stdout?.once('data', (first: Buffer) => {
       this.#begin(response, 'html', 'text/html; charset=utf-8')
       response.write(first)
-      child.stdout.pipe(response, { end: false })
+      child.stdout!.pipe(response, { end: false })
     })
     response.on('close', () => child.kill('SIGKILL'))
-  }
-
-  close(): void {
-    this.#report?.kill('SIGKILL')
   }
 
   #isTooMuch(response: ServerResponse): boolean {
@@ -134,6 +159,13 @@ export function sendRefusal(response: ServerResponse, { status, text }: Refusal)
 async function* bytesOf(parts: readonly KeptPart[]): AsyncGenerator<Buffer> {
   for (const { path, lenBytes } of parts)
     if (lenBytes > 0) yield* createReadStream(path, { end: lenBytes - 1, highWaterMark: CHUNK_BYTES })
+}
+
+/** Without descriptors that can't be done: then it is left to the system. */
+function removeFolder(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true })
+  } catch {}
 }
 
 function lower({ pid }: ChildProcess): void {

@@ -11,7 +11,7 @@ import { analyzeInputs } from '../analysis.ts'
 import { resolveInputs } from '../capture/inputs.ts'
 import type { UdpTunnel } from '../decode/udp-tunnels.ts'
 import { ReportPage } from '../page/html-report.ts'
-import { selectFlows } from '../report/filter.ts'
+import { selectForPage } from '../page/selection.ts'
 import { parseFilterExpression } from '../report/filter-expression.ts'
 import type { KeptPart } from './downloads.ts'
 
@@ -29,7 +29,7 @@ const resolved = await resolveInputs(names)
 const tunnelPorts = options.tunnelPorts && new Map(options.tunnelPorts)
 const analysis = await analyzeInputs(resolved, { journeys: true, tunnelPorts })
 const { filter } = options
-const selected = selectFlows(analysis.streamed, {
+const selected = selectForPage(analysis.streamed, {
   hosts: [],
   ports: [],
   protocols: [],

@@ -73,7 +73,15 @@ export class PageServer {
     this.#html = html
     this.#session = new PageSession((server.address() as AddressInfo).port)
     server.on('error', () => {})
-    server.on('request', (request, response) => this.#answer(request, response))
+    server.on('request', (request, response) => {
+      try {
+        this.#answer(request, response)
+      } catch {
+        // Whatever it was: the capture goes on.
+        if (response.headersSent) response.destroy()
+        else sendRefusal(response, { status: 500, text: 'This went wrong: the capture goes on.' })
+      }
+    })
     // A request to switch to another protocol, or to pass one on, is none of ours.
     for (const name of ['upgrade', 'connect'] as const)
       server.on(name, (_request: IncomingMessage, socket: Socket) => socket.destroy())

@@ -25,6 +25,7 @@ const ATTACKS = {
   'no end': 'A'.repeat(10_000),
   'no end, wide': '漢'.repeat(3_000),
   'a prototype': '__proto__',
+  'what every object has': 'constructor',
 }
 const VIEWS = ['ladder', 'packet', 'play', 'charts']
 

@@ -238,7 +238,7 @@ describe.skipIf(!canBrowse)('the ladder', () => {
     await writeLongFlowPage(path, 200, 1300)
     const { page } = await open(path)
     expect(await page.locator('.ladder-legend').innerText()).toContain(
-      '200 of 1,500 packets are in this page',
+      '200 of 1,500 packets are on this page',
     )
     await page.context().close()
   })

@@ -3,6 +3,7 @@
 import { explain } from '../explain/explain.ts'
 import type { Explanation } from '../explain/model.ts'
 import type { PagePacket } from '../page-data.ts'
+import { allPackets } from './flow-counts.ts'
 import { framesOf } from './packet-frames.ts'
 import { flowsById, report, selectedPackets, source } from './state.ts'
 
@@ -13,7 +14,7 @@ export function explanationOf(packet: PagePacket): Explanation {
   const before = selectedPackets.value?.packets.filter(({ number }) => number <= packet.number) ?? [packet]
   return explain({
     flow,
-    flowPackets: flow.forward.packets + flow.reverse.packets,
+    flowPackets: allPackets(flow),
     packets: [{ number: packet.number, journey: packet, isError: false, frames: framesOf(packet) }],
     progress: {
       isReplied: before.some(({ direction }) => direction === 'reverse'),

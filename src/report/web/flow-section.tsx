@@ -3,6 +3,7 @@
 import { useRef } from 'preact/hooks'
 import { Charts } from './charts/charts.tsx'
 import { FlowSummary } from './flow-summary.tsx'
+import { stopAfter } from './keys.ts'
 import { Ladder } from './ladder/ladder.tsx'
 import { PacketView } from './packet/packet-view.tsx'
 import { Play } from './play/play.tsx'
@@ -27,16 +28,9 @@ export function FlowSection() {
   const { view } = selection.value
   const Content = CONTENT[view]
   const move = (event: KeyboardEvent) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key]
-    const to =
-      event.key === 'Home'
-        ? 0
-        : event.key === 'End'
-          ? VIEWS.length - 1
-          : step === undefined
-            ? -1
-            : (VIEWS.indexOf(view) + step + VIEWS.length) % VIEWS.length
-    if (to < 0) return
+    const stop = stopAfter(event, VIEWS.indexOf(view), VIEWS.length, 'across')
+    if (stop === null) return
+    const to = (stop + VIEWS.length) % VIEWS.length
     event.preventDefault()
     select({ view: VIEWS[to]! })
     list.current?.querySelectorAll<HTMLElement>('[role=tab]')[to]?.focus()

@@ -2,13 +2,12 @@
 
 import { renderEndpoint, renderEnds } from '../endpoint.ts'
 import { isBeforeAll } from '../flow-cells.ts'
-import type { DirectionName, FlowReport, TranslationReport } from '../model.ts'
+import type { FlowReport, TranslationReport } from '../model.ts'
 import { arrow, renderPoints } from '../path-line.ts'
 import { formatCount, formatDurationNs } from '../quantities.ts'
 import { longRemarks } from '../remarks.ts'
+import { DIRECTIONS } from './directions.ts'
 import { report, selectedFlow } from './state.ts'
-
-const DIRECTIONS: readonly DirectionName[] = ['forward', 'reverse']
 
 export function FlowSummary() {
   const flow = selectedFlow.value!

@@ -1,30 +1,24 @@
 /** Chooses light or dark. */
 
+import { Switch } from './switch.tsx'
 import { type Theme, theme } from './theme.ts'
 
-const THEMES: readonly [Theme, string][] = [
-  ['system', 'Auto'],
-  ['light', 'Light'],
-  ['dark', 'Dark'],
+const THEMES: readonly { value: Theme; title: string }[] = [
+  { value: 'system', title: 'Auto' },
+  { value: 'light', title: 'Light' },
+  { value: 'dark', title: 'Dark' },
 ]
 
 export function ThemeSwitch() {
   return (
-    <fieldset class="switch no-print">
-      <legend class="only-read">Colours</legend>
-      {THEMES.map(([value, title]) => (
-        <label key={value}>
-          <input
-            type="radio"
-            name="theme"
-            checked={theme.value === value}
-            onChange={() => {
-              theme.value = value
-            }}
-          />
-          <span>{title}</span>
-        </label>
-      ))}
-    </fieldset>
+    <Switch
+      legend="Colours"
+      name="theme"
+      options={THEMES}
+      value={theme.value}
+      onChoose={(value) => {
+        theme.value = value
+      }}
+    />
   )
 }

@@ -5,7 +5,7 @@ import type { JourneyReport } from '../../../src/report/journey-lines.ts'
 import type { FlowReport, Report } from '../../../src/report/model.ts'
 import type { PagePacket } from '../../../src/report/page-data.ts'
 import { columnsOf, rewriteMarks } from '../../../src/report/web/ladder/ladder-columns.ts'
-import { Ending, LadderModel, nsBetween, PacketFlag } from '../../../src/report/web/ladder/ladder-model.ts'
+import { Ending, LadderModel, PacketFlag } from '../../../src/report/web/ladder/ladder-model.ts'
 import {
   boundsOf,
   converted,
@@ -17,6 +17,7 @@ import {
   zoomed,
 } from '../../../src/report/web/ladder/ladder-scale.ts'
 import { marksOf, sentenceOf, sinceStart } from '../../../src/report/web/ladder/packet-words.ts'
+import { nsBetween } from '../../../src/report/web/times.ts'
 import { hoptrace, SCENARIOS } from '../../commands/program.ts'
 import { end } from '../scenarios.ts'
 

@@ -5,6 +5,7 @@ import type { SightingReport } from '../../journey-lines.ts'
 import type { DirectionName, FlowReport, Station } from '../../model.ts'
 import type { PagePacket } from '../../page-data.ts'
 import { isNumeral } from '../../quantities.ts'
+import { nsBetween } from '../times.ts'
 
 /** Two points that are next to each other on the way of a direction. */
 export interface Hop {
@@ -43,8 +44,8 @@ export function timesOf(packets: readonly PagePacket[]): { packet: PagePacket; a
   const reference = packets.find((packet) => isNumeral(timeOf(packet)))
   const referenceNs = reference ? timeOf(reference) : ''
   const timed = packets.flatMap((packet) => {
-    const timeNs = timeOf(packet)
-    return isNumeral(timeNs) ? [{ packet, atNs: elapsedNs(referenceNs, timeNs) }] : []
+    const atNs = nsBetween(referenceNs, timeOf(packet))
+    return atNs === null ? [] : [{ packet, atNs }]
   })
   timed.sort((a, b) => a.atNs - b.atNs)
   const firstNs = timed[0]?.atNs ?? 0
@@ -56,12 +57,7 @@ function timeOf({ sightings }: PagePacket): string {
   return sightings[0]?.timeNs ?? ''
 }
 
-/** Between two times in ns since 1970, of which each has more digits than a number holds. Faster than BigInt. */
-function elapsedNs(from: string, to: string): number {
-  const seconds = Number(to.slice(0, -9)) - Number(from.slice(0, -9))
-  return seconds * 1e9 + (Number(to.slice(-9)) - Number(from.slice(-9)))
-}
-
+/** How long each packet of one direction took for each hop of the flow's path. */
 export function directionLatency(
   flow: FlowReport,
   packets: readonly PagePacket[],
@@ -77,10 +73,8 @@ export function directionLatency(
     for (let i = 1; i < sightings.length; i++) {
       const from = stations[i - 1]!
       const to = stations[i]!
-      const before = sightings[i - 1]!.timeNs
-      const after = sightings[i]!.timeNs
-      if (from < 0 || to !== from + 1 || !isNumeral(before) || !isNumeral(after)) continue
-      latencyNs[from]![k] = elapsedNs(before, after)
+      if (from < 0 || to !== from + 1) continue
+      latencyNs[from]![k] = nsBetween(sightings[i - 1]!.timeNs, sightings[i]!.timeNs)
     }
   })
   return { direction, hops, atNs: timed.map(({ atNs }) => atNs), latencyNs }

@@ -1,9 +1,10 @@
 /** The selected flow in charts: how long each hop takes, what was sent, what was lost. */
 
 import { type ReadonlySignal, useSignal } from '@preact/signals'
-import { useEffect, useMemo } from 'preact/hooks'
+import { useEffect, useMemo, useRef } from 'preact/hooks'
 import './charts.css'
-import { formatCount, formatCounted } from '../../quantities.ts'
+import { packetsHereText } from '../flow-counts.ts'
+import { NoPackets } from '../no-packets.tsx'
 import type { FlowPackets } from '../source.ts'
 import { selectedFlow, selectedPackets } from '../state.ts'
 import { trafficOf } from './chart-data.ts'
@@ -17,26 +18,18 @@ export function Charts() {
   const flow = selectedFlow.value!
   const known = useCalm(selectedPackets, flow.id)
   const traffic = useMemo(() => known && trafficOf(known.packets), [known])
-  if (known === null) return <p class="quiet">Unpacking the packets …</p>
+  if (known === null || known.packets.length === 0) return <NoPackets />
   const { packets } = known
-  const count = Math.max(flow.forward.packets + flow.reverse.packets, packets.length)
-  if (packets.length < 2)
-    return (
-      <p class="quiet">
-        {packets.length === 1
-          ? 'One packet: there is nothing to chart.'
-          : 'The page has no packet of this flow: there is nothing to chart.'}
-      </p>
-    )
+  if (packets.length === 1) return <p class="quiet">One packet: there is nothing to chart.</p>
+  const here = packetsHereText(flow, packets)
   return (
     <div class="charts">
-      {packets.length < count ? (
+      {here === null ? null : (
         <p class="partial">
-          Charts show the {formatCount(packets.length)} of {formatCounted(count, 'packet')} that this page
-          has: the first ones, and of the rest some that did not simply arrive. The flow’s own figures count
-          all.
+          {here}, and in these charts: the first ones, and of the rest some that did not simply arrive. The
+          flow’s own figures count all.
         </p>
-      ) : null}
+      )}
       <LatencyCharts flow={flow} packets={packets} />
       {traffic === null ? (
         <p class="quiet">All packets were seen at the same moment: there is no time to chart.</p>
@@ -54,17 +47,23 @@ export function Charts() {
 function useCalm(source: ReadonlySignal<FlowPackets | null>, flow: number): FlowPackets | null {
   const shown = useSignal<{ flow: number; packets: FlowPackets | null }>({ flow, packets: source.value })
   const latest = source.value
+  const timer = useRef<ReturnType<typeof setTimeout> | null>(null)
+  const stop = () => {
+    if (timer.current !== null) clearTimeout(timer.current)
+    timer.current = null
+  }
   useEffect(() => {
-    const isOther = shown.peek().flow !== flow || shown.peek().packets === null
-    if (isOther) {
+    const { flow: shownFlow, packets } = shown.peek()
+    if (shownFlow !== flow || packets === null) {
+      stop()
       shown.value = { flow, packets: latest }
-      return
-    }
-    if (shown.peek().packets === latest) return
-    const timer = setTimeout(() => {
-      shown.value = { flow, packets: latest }
-    }, REDRAW_MS)
-    return () => clearTimeout(timer)
-  }, [latest, flow, shown])
+    } else if (packets !== latest)
+      // What comes until then does not put it off: packets of a live flow may never pause for so long.
+      timer.current ??= setTimeout(() => {
+        timer.current = null
+        shown.value = { flow, packets: source.peek() }
+      }, REDRAW_MS)
+  }, [latest, flow, source, shown])
+  useEffect(() => stop, [])
   return shown.value.flow === flow ? shown.value.packets : latest
 }

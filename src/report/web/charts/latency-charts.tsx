@@ -6,6 +6,9 @@ import type { DirectionName, FlowReport } from '../../model.ts'
 import type { PagePacket } from '../../page-data.ts'
 import { pointName } from '../../path-line.ts'
 import { formatCount, formatDurationNs } from '../../quantities.ts'
+import { DirectionTitle } from '../direction-title.tsx'
+import { DIRECTIONS } from '../directions.ts'
+import { Switch } from '../switch.tsx'
 import {
   type DirectionLatency,
   directionLatency,
@@ -18,10 +21,6 @@ import {
 import { Plot, type PlotProps, type PlotSeries } from './plot.tsx'
 import { seriesLook } from './series-look.ts'
 
-const DIRECTIONS: readonly [DirectionName, string, string][] = [
-  ['forward', 'To the server', '→'],
-  ['reverse', 'To the client', '←'],
-]
 /** Values this far apart need an axis in equal factors. */
 const LOG_FROM = 20
 
@@ -39,25 +38,15 @@ export function LatencyCharts({ flow, packets }: { flow: FlowReport; packets: re
     <section aria-labelledby="latency-title">
       <div class="chart-head">
         <h3 id="latency-title">Latency of each hop</h3>
-        <fieldset class="switch no-print">
-          <legend class="only-read">Direction</legend>
-          {DIRECTIONS.map(([value, title, arrow]) => (
-            <label key={value}>
-              <input
-                type="radio"
-                name="chart-direction"
-                checked={value === direction}
-                onChange={() => {
-                  chosen.value = value
-                }}
-              />
-              <span>
-                <span aria-hidden="true">{arrow} </span>
-                {title}
-              </span>
-            </label>
-          ))}
-        </fieldset>
+        <Switch
+          legend="Direction"
+          name="chart-direction"
+          options={DIRECTIONS.map((value) => ({ value, title: <DirectionTitle direction={value} /> }))}
+          value={direction}
+          onChoose={(value) => {
+            chosen.value = value
+          }}
+        />
       </div>
       {hasAny ? (
         <LatencyOf key={direction} latency={latency} />

@@ -4,6 +4,7 @@ import { useSignal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
+import { remPx } from '../rem.ts'
 import { themeRevision, tokenColor } from '../theme.ts'
 import type { Plotted } from './chart-data.ts'
 import type { SeriesLook } from './series-look.ts'
@@ -233,10 +234,6 @@ function aligned({ x, series }: Plotted, isStepped: boolean | undefined): uPlot.
 
 function faint(color: string): string {
   return `color-mix(in srgb, ${color} 14%, transparent)`
-}
-
-function remPx(): number {
-  return Number.parseFloat(getComputedStyle(document.documentElement).fontSize)
 }
 
 function heightPx(): number {

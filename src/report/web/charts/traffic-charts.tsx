@@ -5,12 +5,19 @@ import { useMemo } from 'preact/hooks'
 import type { FlowReport } from '../../model.ts'
 import { arrow, pointName } from '../../path-line.ts'
 import { formatBytes, formatCount, formatCounted, formatDurationNs } from '../../quantities.ts'
+import { DIRECTIONS, TOWARDS } from '../directions.ts'
+import { resentPackets } from '../flow-counts.ts'
+import { Switch } from '../switch.tsx'
 import type { Traffic } from './chart-data.ts'
 import { hopName, timeText } from './latency-charts.tsx'
 import { Plot } from './plot.tsx'
 import { DIRECTION_LOOKS, lossLook, RESENT_LOOK } from './series-look.ts'
 
-const NAMES = ['to the server', 'to the client']
+const NAMES = DIRECTIONS.map((direction) => TOWARDS[direction])
+const UNITS = [
+  { value: 'bytes', title: 'Bytes' },
+  { value: 'packets', title: 'Packets' },
+] as const
 
 export function ThroughputChart({ traffic }: { traffic: Traffic }) {
   const { binNs, x, bytes, packets } = traffic
@@ -26,22 +33,15 @@ export function ThroughputChart({ traffic }: { traffic: Traffic }) {
     <section aria-labelledby="throughput-title">
       <div class="chart-head">
         <h3 id="throughput-title">Throughput</h3>
-        <fieldset class="switch no-print">
-          <legend class="only-read">Counted in</legend>
-          {[true, false].map((value) => (
-            <label key={String(value)}>
-              <input
-                type="radio"
-                name="chart-unit"
-                checked={isBytes === value}
-                onChange={() => {
-                  chosen.value = value
-                }}
-              />
-              <span>{value ? 'Bytes' : 'Packets'}</span>
-            </label>
-          ))}
-        </fieldset>
+        <Switch
+          legend="Counted in"
+          name="chart-unit"
+          options={UNITS}
+          value={isBytes ? 'bytes' : 'packets'}
+          onChoose={(value) => {
+            chosen.value = value === 'bytes'
+          }}
+        />
       </div>
       <figure>
         <figcaption>
@@ -96,7 +96,7 @@ export function LossChart({ traffic, flow }: { traffic: Traffic; flow: FlowRepor
     () => ({ x, series: [...lost.map(({ counts }) => counts), resent] }),
     [x, lost, resent],
   )
-  const resentCount = flow.retransmissions.forward + flow.retransmissions.reverse
+  const resentCount = resentPackets(flow)
   const hasAny = data.series.some((counts) => counts.some((count) => count > 0))
   const title = <h3 id="losses-title">Losses</h3>
   if (!hasAny && flow.lost.length === 0 && resentCount === 0)
@@ -148,10 +148,10 @@ export function LossChart({ traffic, flow }: { traffic: Traffic; flow: FlowRepor
               <td>{shareText(packets, flow[direction].packets)}</td>
             </tr>
           ))}
-          {(['forward', 'reverse'] as const).map((direction, i) =>
+          {DIRECTIONS.map((direction) =>
             flow.retransmissions[direction] === 0 ? null : (
               <tr key={direction}>
-                <th scope="row">↻ resent {NAMES[i]}</th>
+                <th scope="row">↻ resent {TOWARDS[direction]}</th>
                 <td>{formatCount(flow.retransmissions[direction])}</td>
                 <td>{shareText(flow.retransmissions[direction], flow[direction].packets)}</td>
               </tr>

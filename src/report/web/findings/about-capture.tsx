@@ -3,10 +3,12 @@
 import { clockText } from '../../clocks-text.ts'
 import { harmless } from '../../harmless.ts'
 import type { ReportPoint } from '../../model.ts'
-import { formatBytes, formatCount, formatDurationNs, isNumeral } from '../../quantities.ts'
+import { descriptionOf } from '../../page-data.ts'
+import { formatBytes, formatCount, formatDurationNs } from '../../quantities.ts'
 import { receiptLines } from '../../receipts-text.ts'
 import { DoubtCounts, unjoinedRows } from '../../unjoined-text.ts'
 import { report, source } from '../state.ts'
+import { nsBetween } from '../times.ts'
 
 const MAX_WARNINGS = 100
 
@@ -101,9 +103,7 @@ function Points({ points }: { points: readonly ReportPoint[] }) {
             <tr key={point.name}>
               <th scope="row">
                 {point.name}
-                {descriptions[point.name] === undefined ? null : (
-                  <span class="name">{descriptions[point.name]}</span>
-                )}
+                <PointDescription text={descriptionOf(descriptions, point.name)} />
               </th>
               <td class="is-number">{formatCount(point.packets)}</td>
               <td class="is-number">{formatBytes(point.bytes)}</td>
@@ -154,8 +154,8 @@ function inOrder(points: readonly ReportPoint[], path: readonly string[]): Repor
 }
 
 function timeOf({ firstNs, lastNs }: ReportPoint): string {
-  if (firstNs === null || lastNs === null || !isNumeral(firstNs) || !isNumeral(lastNs)) return '–'
-  return formatDurationNs(Number(BigInt(lastNs) - BigInt(firstNs)))
+  const tookNs = firstNs === null || lastNs === null ? null : nsBetween(firstNs, lastNs)
+  return tookNs === null ? '–' : formatDurationNs(tookNs)
 }
 
 function dropsOf({ captureDrops }: ReportPoint): string {
@@ -165,4 +165,8 @@ function dropsOf({ captureDrops }: ReportPoint): string {
 
 function clockOf({ clock }: ReportPoint): string {
   return clock.offsetNs === 0 && clock.skewPpm === 0 ? 'as recorded' : clockText(clock)
+}
+
+function PointDescription({ text }: { text: string | null }) {
+  return text === null ? null : <span class="name">{text}</span>
 }

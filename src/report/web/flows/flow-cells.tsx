@@ -4,7 +4,8 @@ import { renderEndpoint, renderEnds } from '../../endpoint.ts'
 import type { Endpoint, FlowReport, TranslationReport } from '../../model.ts'
 import { formatBytes, formatCount, formatCounted, formatDurationNs, isNumeral } from '../../quantities.ts'
 import { SEVERITIES, SEVERITY_NOUNS, SEVERITY_SIGNS } from '../findings/severities.ts'
-import { type ColumnKey, durationNs, type FlowContext, lostPackets } from './flow-columns.ts'
+import { lostPackets, resentPackets } from '../flow-counts.ts'
+import { type ColumnKey, durationNs, type FlowContext } from './flow-columns.ts'
 
 export interface CellProps {
   flow: FlowReport
@@ -44,7 +45,7 @@ export const CELLS: Readonly<Record<ColumnKey, (props: CellProps) => preact.Comp
   ),
   lost: ({ flow }) => (flow.lost.length === 0 ? null : <Lost flow={flow} />),
   resent: ({ flow }) => {
-    const resent = flow.retransmissions.forward + flow.retransmissions.reverse
+    const resent = resentPackets(flow)
     return resent === 0 ? null : <span class="resent">↻ {formatCount(resent)}</span>
   },
   rtt: ({ flow }) => (flow.rttNs === null ? null : formatDurationNs(flow.rttNs)),

@@ -4,6 +4,8 @@ import { renderEndpoint } from '../../endpoint.ts'
 import { addressGroups } from '../../ip-address.ts'
 import type { Endpoint, FindingReport, FlowReport } from '../../model.ts'
 import { isNumeral } from '../../quantities.ts'
+import { lostPackets, resentPackets } from '../flow-counts.ts'
+import { nsBetween } from '../times.ts'
 
 export const COLUMN_KEYS = [
   'id',
@@ -123,7 +125,7 @@ export const COLUMNS: Readonly<Record<ColumnKey, FlowColumn>> = {
     startsDescending: true,
     widthRem: 4.4,
     rank: 8,
-    sortValue: ({ retransmissions }) => retransmissions.forward + retransmissions.reverse,
+    sortValue: (flow) => resentPackets(flow),
   },
   rtt: {
     title: 'RTT',
@@ -227,13 +229,9 @@ export function gridTemplate(keys: readonly ColumnKey[], widths: AddressWidths):
     .join(' ')
 }
 
-export function lostPackets({ lost }: FlowReport): number {
-  return lost.reduce((sum, { packets }) => sum + packets, 0)
-}
-
 /** null where the report holds no times. */
 export function durationNs({ firstNs, lastNs }: FlowReport): number | null {
-  return isNumeral(firstNs) && isNumeral(lastNs) ? Number(BigInt(lastNs) - BigInt(firstNs)) : null
+  return nsBetween(firstNs, lastNs)
 }
 
 /** How many findings of each severity a flow has. */

@@ -3,6 +3,7 @@
 import { signal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import { formatCount, formatCounted } from '../../quantities.ts'
+import { hasModifier, isTyping } from '../keys.ts'
 import { flowFilter } from '../state.ts'
 import { allFlows, rows, search } from './flow-rows.ts'
 
@@ -16,8 +17,7 @@ export function FlowFilter({ onLeave }: { onLeave(): void }) {
   const field = useRef<HTMLInputElement>(null)
   useEffect(() => {
     const find = (event: KeyboardEvent) => {
-      if (event.key !== '/' || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target))
-        return
+      if (event.key !== '/' || hasModifier(event) || isTyping(event.target)) return
       event.preventDefault()
       field.current?.focus()
       field.current?.select()
@@ -78,8 +78,4 @@ export function FlowFilter({ onLeave }: { onLeave(): void }) {
 export function matchCount(): string {
   const [shown, all] = [rows.value.length, allFlows.value.length]
   return shown === all ? formatCounted(all, 'flow') : `${formatCount(shown)} of ${formatCounted(all, 'flow')}`
-}
-
-function isTyping(target: EventTarget | null): boolean {
-  return target instanceof HTMLElement && target.closest('input:not([type=radio]), textarea, select') !== null
 }

@@ -2,6 +2,7 @@
 // biome-ignore-all lint/a11y/useSemanticElements: rows that are placed one by one are none of a <table>
 
 import { useRef } from 'preact/hooks'
+import { stopAfter } from '../keys.ts'
 import { COLUMN_KEYS, COLUMNS, type ColumnKey } from './flow-columns.ts'
 import { nextOrder } from './flow-order.ts'
 import { order } from './flow-rows.ts'
@@ -13,8 +14,8 @@ export function FlowHead({ keys, template }: { keys: readonly ColumnKey[]; templ
   const move = (event: KeyboardEvent) => {
     const buttons = [...row.current!.querySelectorAll('button')]
     const at = buttons.indexOf(event.target as HTMLButtonElement)
-    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: buttons.length - 1 }[event.key]
-    if (at < 0 || to === undefined || buttons[to] === undefined) return
+    const to = stopAfter(event, at, buttons.length, 'across')
+    if (at < 0 || to === null || buttons[to] === undefined) return
     event.preventDefault()
     buttons[to].focus()
   }

@@ -2,9 +2,12 @@
 // biome-ignore-all lint/a11y/useSemanticElements: rows that are placed one by one are none of a <table>
 
 import './flows.css'
-import { useLayoutEffect, useReducer, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useReducer, useRef } from 'preact/hooks'
 import { formatCounted } from '../../quantities.ts'
+import { hasModifier } from '../keys.ts'
+import { isPrinting } from '../printing.ts'
 import { flowFilter, select, selection, source } from '../state.ts'
+import { useVirtualRows } from '../virtual-rows.ts'
 import { COLUMN_KEYS, columnsThatFit, gridTemplate } from './flow-columns.ts'
 import { FlowFilter, matchCount } from './flow-filter.tsx'
 import { FlowHead } from './flow-head.tsx'
@@ -22,7 +25,6 @@ import {
   widths,
 } from './flow-rows.ts'
 import { useMeasure } from './measure.ts'
-import { useVirtualRows } from './virtual-rows.ts'
 
 const NARROW_KEYS = ['id', 'protocol', 'client', 'server', 'forward', 'state'] as const
 const ROW_REM = { one: 1.9, two: 2.9, narrow: 3.1 }
@@ -34,7 +36,7 @@ const PRINTED_REM = 52
 export function FlowTable() {
   const scroller = useRef<HTMLDivElement>(null)
   const [box, size] = useMeasure<HTMLDivElement>()
-  const isPrinted = usePrinting()
+  const isPrinted = isPrinting.value
   const fitting = columnsThatFit(isPrinted ? PRINTED_REM : size.widthRem, used.value, widths.value)
   const keys = fitting ?? NARROW_KEYS
   const template = fitting && gridTemplate(fitting, widths.value)
@@ -63,7 +65,7 @@ export function FlowTable() {
   useSteadyRows(scroller, rowPx)
 
   const press = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return
+    if (hasModifier(event)) return
     const page = Math.max(1, Math.floor((scroller.current?.clientHeight ?? 0) / rowPx) - 1)
     const to = {
       ArrowDown: here + 1,
@@ -180,13 +182,13 @@ function useSelectedInSight(virtual: ReturnType<typeof useVirtualRows>): void {
 
 /** Keeps the rows in sight where they are when flows come in above them; another order or filter begins at the top. */
 function useSteadyRows(scroller: preact.RefObject<HTMLElement | null>, rowPx: number): void {
-  const before = useRef({ rows: rows.peek(), reason: '', top: null as number | null })
+  const before = useRef({ rows: rows.peek(), reason: '' })
   const reason = `${flowFilter.value}\n${order.value.column} ${order.value.isDescending}`
   const shown = rows.value
   useLayoutEffect(() => {
     const element = scroller.current
     const last = before.current
-    before.current = { rows: shown, reason, top: null }
+    before.current = { rows: shown, reason }
     if (element === null || last.rows === shown) return
     if (last.reason !== reason) {
       element.scrollTop = 0
@@ -197,19 +199,4 @@ function useSteadyRows(scroller: preact.RefObject<HTMLElement | null>, rowPx: nu
     const now = anchor === undefined ? undefined : rowOfFlow.peek().get(anchor.id)
     if (now !== undefined && now !== first) element.scrollTop += (now - first) * rowPx
   }, [shown, reason, rowPx, scroller])
-}
-
-function usePrinting(): boolean {
-  const [isPrinted, set] = useState(false)
-  useLayoutEffect(() => {
-    const begin = () => set(true)
-    const end = () => set(false)
-    addEventListener('beforeprint', begin)
-    addEventListener('afterprint', end)
-    return () => {
-      removeEventListener('beforeprint', begin)
-      removeEventListener('afterprint', end)
-    }
-  }, [])
-  return isPrinted
 }

@@ -2,6 +2,7 @@
 
 import type { RefObject } from 'preact'
 import { useLayoutEffect, useRef, useState } from 'preact/hooks'
+import { remPx, USUAL_REM_PX } from '../rem.ts'
 
 export interface Room {
   widthRem: number
@@ -12,12 +13,12 @@ export interface Room {
 /** A ref for the element, and its room: from before the first drawing on, and whenever it changes. */
 export function useMeasure<T extends HTMLElement>(): [RefObject<T | null>, Room] {
   const element = useRef<T>(null)
-  const [room, set] = useState<Room>({ widthRem: 0, remPx: 15 })
+  const [room, set] = useState<Room>({ widthRem: 0, remPx: USUAL_REM_PX })
   useLayoutEffect(() => {
     const measure = () => {
-      const remPx = Number.parseFloat(getComputedStyle(document.documentElement).fontSize) || 15
-      const widthRem = (element.current?.clientWidth ?? 0) / remPx
-      set((old) => (old.widthRem === widthRem && old.remPx === remPx ? old : { widthRem, remPx }))
+      const now = remPx()
+      const widthRem = (element.current?.clientWidth ?? 0) / now
+      set((old) => (old.widthRem === widthRem && old.remPx === now ? old : { widthRem, remPx: now }))
     }
     measure()
     const observer = new ResizeObserver(measure)

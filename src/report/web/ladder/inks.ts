@@ -1,5 +1,6 @@
 /** The style's colours and type, for a canvas. */
 
+import { remPx, USUAL_REM_PX } from '../rem.ts'
 import { tokenColor } from '../theme.ts'
 
 const TOKENS = [
@@ -47,5 +48,5 @@ function inksOf(style: CSSStyleDeclaration): Inks {
 
 /** Size of the type against that at a root font of 15 px. */
 export function typeZoom(): number {
-  return Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 15 || 1
+  return remPx() / USUAL_REM_PX
 }

@@ -3,6 +3,8 @@
 import { effect } from '@preact/signals'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { formatCounted } from '../../quantities.ts'
+import { hasModifier } from '../keys.ts'
+import { isPrinting } from '../printing.ts'
 import { themeRevision } from '../theme.ts'
 import { ColumnHeads } from './column-heads.tsx'
 import { inksNow } from './inks.ts'
@@ -22,7 +24,6 @@ import {
   zoomKey,
 } from './ladder-state.ts'
 import { followPointer } from './pointer.ts'
-import { isPrinting } from './printing.ts'
 
 export function LadderCanvas() {
   const frame = useRef<HTMLDivElement>(null)
@@ -48,7 +49,7 @@ export function LadderCanvas() {
 
   const page = () => Math.max(1, Math.floor((range.peek().to - range.peek().from) * 0.9))
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return
+    if (hasModifier(event)) return
     const rows = scale.peek() === 'even' ? page() : 10
     if (walk(event.key, rows) || zoomKey(event.key)) event.preventDefault()
   }

@@ -142,7 +142,7 @@ function drawRowAxis(context: CanvasRenderingContext2D, scene: Scene): void {
     context.setLineDash([])
     const wait = formatDurationNs(idle)
     if (idle >= IDLE_NS) context.fillText(layout.isNarrow ? `+${wait}` : `${wait} later`, right, y, right)
-    if (left > 0) drawLeftOut(context, scene, `${formatCounted(left, 'packet')} not in this page`, y)
+    if (left > 0) drawLeftOut(context, scene, `${formatCounted(left, 'packet')} not on this page`, y)
   }
 }
 

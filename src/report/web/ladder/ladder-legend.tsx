@@ -1,19 +1,22 @@
 /** What the ladder's signs mean, as far as a flow has them, and what of it is not to be seen. */
 
-import { formatCount, formatCounted } from '../../quantities.ts'
+import { formatCounted } from '../../quantities.ts'
+import { TOWARDS } from '../directions.ts'
+import { packetsHereText } from '../flow-counts.ts'
 import { selectedFlow } from '../state.ts'
 import type { LadderModel } from './ladder-model.ts'
 import { isFar, ladder } from './ladder-state.ts'
 import { type Mark, marksOf } from './packet-words.ts'
 
 export function Legend() {
-  const { model, count } = ladder.value!
-  const { forward, reverse, duplicates } = selectedFlow.value!
-  const all = forward.packets + reverse.packets
+  const { model } = ladder.value!
+  const flow = selectedFlow.value!
+  const { duplicates } = flow
+  const here = packetsHereText(flow, model.packets)
   return (
     <p class="ladder-legend">
-      <span class="arrow forward">→ to the server</span>
-      <span class="arrow reverse">← to the client</span>
+      <span class="arrow forward">→ {TOWARDS.forward}</span>
+      <span class="arrow reverse">← {TOWARDS.reverse}</span>
       {signsOf(model).map(({ sign, short, tone }) => (
         <span key={sign} class={`mark ${tone}`}>
           {sign} {short}
@@ -22,11 +25,7 @@ export function Legend() {
       {duplicates > 0 ? (
         <span>{formatCounted(duplicates, 'frame')} seen twice at one point, counted once</span>
       ) : null}
-      {count < all ? (
-        <span>
-          {formatCount(count)} of {formatCounted(all, 'packet')} are in this page
-        </span>
-      ) : null}
+      {here === null ? null : <span>{here}</span>}
       {isFar.value ? <span>Too many for arrows: bars tell how many. Zoom in for each.</span> : null}
     </p>
   )

@@ -2,6 +2,7 @@
 
 import type { JourneyOutcome } from '../../journey-lines.ts'
 import type { PagePacket } from '../../page-data.ts'
+import { nsBetween } from '../times.ts'
 import { type Column, columnOf, indexAfter } from './ladder-columns.ts'
 
 /** Position of a packet among those that the page has, from 0, in the order of their numbers. */
@@ -110,7 +111,7 @@ export class LadderModel {
       if (column < 0) continue
       at = column
       this.column[to] = column
-      this.timeNs[to++] = nsBetween(this.originNs, sighting.timeNs)
+      this.timeNs[to++] = nsBetween(this.originNs, sighting.timeNs) ?? 0
       isSeveral ||= sighting.frames.length > 1
     }
     const from = this.sightingsFrom[row]!
@@ -153,13 +154,6 @@ export class LadderModel {
     this.#latestEnd = grown(this.#latestEnd, packets.length)
     this.#earliestStart = grown(this.#earliestStart, packets.length)
   }
-}
-
-/** From one time to another, both ns since 1970 as decimal strings; exact, and without a BigInt for each packet. */
-export function nsBetween(from: string, to: string): number {
-  const seconds = Number(to.slice(0, -9)) - Number(from.slice(0, -9))
-  const between = seconds * 1e9 + Number(to.slice(-9)) - Number(from.slice(-9))
-  return Number.isFinite(between) ? between : 0
 }
 
 type Numbers = Float64Array | Uint32Array | Int16Array | Uint8Array

@@ -97,7 +97,7 @@ export function shown(model: LadderModel, row: Row, range: Range, bounds: Range,
 }
 
 /** From where to where a packet's arrow goes, in the unit of the scale. */
-export function extentOf(model: LadderModel, row: Row, scale: Scale): [number, number] {
+function extentOf(model: LadderModel, row: Row, scale: Scale): [number, number] {
   if (scale === 'even') return [row, row + 1]
   const [start, end] = [model.startNs[row]!, model.endNs[row]!]
   return [Math.min(start, end), Math.max(start, end)]

@@ -185,7 +185,7 @@ export function zoomKey(key: string): boolean {
 }
 
 /** Where the selected packet stands in what is shown, from 0 to 1; the middle where it is not there. */
-export function selectedPart(): number {
+function selectedPart(): number {
   const row = selectedRow.peek()
   const now = ladder.peek()
   if (row < 0 || !now) return 0.5

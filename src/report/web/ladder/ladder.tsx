@@ -3,7 +3,8 @@
 import './ladder.css'
 import { useSignalEffect } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
-import { selectedPackets, source } from '../state.ts'
+import { NoPackets } from '../no-packets.tsx'
+import { Switch } from '../switch.tsx'
 import { typeZoom } from './inks.ts'
 import { LadderCanvas } from './ladder-canvas.tsx'
 import { Legend } from './ladder-legend.tsx'
@@ -25,14 +26,14 @@ import { Overview } from './overview.tsx'
 import { PacketList } from './packet-list.tsx'
 import { sentenceOf } from './packet-words.ts'
 
-const SCALES: readonly { name: Scale; title: string; words: string }[] = [
+const SCALES: readonly { value: Scale; title: string; words: string }[] = [
   {
-    name: 'even',
+    value: 'even',
     title: 'Even rows',
     words: 'One row a packet, not to scale: within a row, the slant shows how its time splits over the hops.',
   },
   {
-    name: 'time',
+    value: 'time',
     title: 'Real time',
     words:
       'Height is time. Hops take µs and flows seconds: zoom in, with Ctrl and the wheel, until arrows slant.',
@@ -51,8 +52,7 @@ export function Ladder() {
   useSignalEffect(keepRange)
   useSignalEffect(showSelected)
   const now = ladder.value
-  if (now === null) return <p class="quiet">Reading the packets …</p>
-  if (now.count === 0) return <p class="quiet">{emptyWords()}</p>
+  if (now === null || now.count === 0) return <NoPackets />
   return (
     <div class="ladder">
       <Controls />
@@ -69,32 +69,17 @@ export function Ladder() {
   )
 }
 
-function emptyWords(): string {
-  if (source.value?.isLive) return 'No packet of this flow is here yet.'
-  const { isComplete } = selectedPackets.value!
-  return isComplete
-    ? 'No packet of this flow is in this page.'
-    : 'The packets of this flow could not be read.'
-}
-
 function Controls() {
-  const { words } = SCALES.find(({ name }) => name === scale.value)!
+  const { words } = SCALES.find(({ value }) => value === scale.value)!
   return (
     <div class="ladder-controls no-print">
-      <fieldset class="switch">
-        <legend class="only-read">Scale of the ladder</legend>
-        {SCALES.map(({ name, title }) => (
-          <label key={name}>
-            <input
-              type="radio"
-              name="ladder-scale"
-              checked={name === scale.value}
-              onChange={() => setScale(name)}
-            />
-            <span>{title}</span>
-          </label>
-        ))}
-      </fieldset>
+      <Switch
+        legend="Scale of the ladder"
+        name="ladder-scale"
+        options={SCALES}
+        value={scale.value}
+        onChoose={setScale}
+      />
       <div class="zooms">
         <button type="button" aria-label="Zoom in" title="Zoom in (+)" onClick={() => zoomKey('+')}>
           +

@@ -3,12 +3,12 @@
 import { effect } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import { formatDurationNs } from '../../quantities.ts'
+import { isPrinting } from '../printing.ts'
 import { themeRevision } from '../theme.ts'
 import { drawOverview } from './draw-overview.ts'
 import { inksNow } from './inks.ts'
 import { boundsOf, placeOf, shownTimes } from './ladder-scale.ts'
 import { ladder, plotHeight, range, scale, setRange, viewport } from './ladder-state.ts'
-import { isPrinting } from './printing.ts'
 
 /** A press near an edge of the shown part moves the edge. */
 const EDGE_PX = 7

@@ -1,7 +1,11 @@
 /** The packets of the ladder as a list, of which only what is in sight is built: for reading, and for who can't see the drawing. */
 
-import { elementScroll, observeElementOffset, observeElementRect, Virtualizer } from '@tanstack/virtual-core'
-import { useEffect, useLayoutEffect, useReducer, useRef } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
+import { arrow } from '../../path-line.ts'
+import { TOWARDS } from '../directions.ts'
+import { hasModifier } from '../keys.ts'
+import { isPrinting } from '../printing.ts'
+import { useVirtualRows } from '../virtual-rows.ts'
 import type { Row } from './ladder-model.ts'
 import { rowsIn } from './ladder-scale.ts'
 import {
@@ -16,20 +20,17 @@ import {
   viewport,
   walk,
 } from './ladder-state.ts'
-import { arrowOf, marksOf, timeOf, tookOf } from './packet-words.ts'
-import { isPrinting } from './printing.ts'
+import { marksOf, timeOf, tookOf } from './packet-words.ts'
 
 const LINE_PX = 26
 /** On paper the list has so many lines at most, from the first one on that the ladder shows. */
 const MOST_PRINTED = 150
 
-type Rows = Virtualizer<HTMLDivElement, HTMLDivElement>
-
 export function PacketList() {
   const scroller = useRef<HTMLDivElement>(null)
   const { flow, model, count } = ladder.value!
   const line = LINE_PX * viewport.value.zoom
-  const rows = useRows(count, line, scroller)
+  const rows = useVirtualRows({ count, rowPx: line, scroller })
   const selected = selectedRow.value
   useEffect(() => {
     if (selected < 0) return
@@ -41,7 +42,7 @@ export function PacketList() {
     ? printedRows(count).map((index, i) => ({ index, start: i * line }))
     : rows.getVirtualItems()
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return
+    if (hasModifier(event)) return
     const page = Math.max(1, Math.floor((scroller.current!.clientHeight / line) * 0.9))
     if (walk(event.key, page)) event.preventDefault()
   }
@@ -124,8 +125,8 @@ function Line({ row, start, height, originNs, isSelected, count }: LineProps) {
       <span class="number">{number}</span>
       <span class="time">{timeOf(packet, originNs)}</span>
       <span class={`arrow ${direction}`}>
-        <span aria-hidden="true">{arrowOf(packet)}</span>
-        <span class="only-read">{direction === 'forward' ? 'to the server' : 'to the client'}</span>
+        <span aria-hidden="true">{arrow(direction)}</span>
+        <span class="only-read">{TOWARDS[direction]}</span>
       </span>
       <span class="what">
         <span class="mono">{summary}</span>
@@ -145,27 +146,4 @@ function printedRows(count: number): Row[] {
   const { model } = ladder.peek()!
   const first = Math.min(rowsIn(model, range.peek(), scale.peek())[0], Math.max(0, count - MOST_PRINTED))
   return Array.from({ length: Math.min(count - first, MOST_PRINTED) }, (_, i) => first + i)
-}
-
-/** The list's window on its rows. */
-function useRows(count: number, line: number, scroller: { current: HTMLDivElement | null }): Rows {
-  const [, redraw] = useReducer((times: number) => times + 1, 0)
-  const options = {
-    count,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => line,
-    scrollToFn: elementScroll,
-    observeElementRect,
-    observeElementOffset,
-    overscan: 6,
-    onChange: () => redraw(undefined as never),
-  }
-  const made = useRef<Rows | null>(null)
-  made.current ??= new Virtualizer<HTMLDivElement, HTMLDivElement>(options)
-  const rows = made.current
-  rows.setOptions(options)
-  useLayoutEffect(() => rows._didMount(), [])
-  useLayoutEffect(() => rows._willUpdate())
-  useLayoutEffect(() => rows.measure(), [line])
-  return rows
 }

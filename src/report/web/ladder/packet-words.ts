@@ -2,7 +2,8 @@
 
 import type { PagePacket } from '../../page-data.ts'
 import { formatDurationNs } from '../../quantities.ts'
-import { nsBetween } from './ladder-model.ts'
+import { TOWARDS } from '../directions.ts'
+import { nsBetween } from '../times.ts'
 
 export type Tone = 'loss' | 'warn'
 
@@ -17,7 +18,7 @@ export interface Mark {
 }
 
 /** What became of the packet, where it did not simply arrive. */
-export function endingMark({ outcome, lostBetween, answeredBy }: PagePacket): Mark | null {
+function endingMark({ outcome, lostBetween, answeredBy }: PagePacket): Mark | null {
   switch (outcome) {
     case 'delivered':
       return null
@@ -52,10 +53,6 @@ export function marksOf(packet: PagePacket): Mark[] {
   return ending ? [...marks, ending] : marks
 }
 
-export function arrowOf({ direction }: PagePacket): string {
-  return direction === 'forward' ? '→' : '←'
-}
-
 /** The least that says what it is: the flags of `[S.] seq 0 len 0`, else all. */
 export function shortSummary(summary: string): string {
   return /^\[[^\]]*\]/.exec(summary)?.[0] ?? summary
@@ -73,13 +70,13 @@ export function sinceStart(ns: number): string {
 /** From the flow's start to the packet's first sighting. */
 export function timeOf({ sightings }: PagePacket, originNs: string): string {
   const first = sightings[0]
-  return first ? sinceStart(nsBetween(originNs, first.timeNs)) : '?'
+  return first ? sinceStart(nsBetween(originNs, first.timeNs) ?? 0) : '?'
 }
 
 /** From its first sighting to its last; nothing where there is only one. */
 export function tookOf({ sightings }: PagePacket): string {
   if (sightings.length < 2) return ''
-  return formatDurationNs(nsBetween(sightings[0]!.timeNs, sightings.at(-1)!.timeNs))
+  return formatDurationNs(nsBetween(sightings[0]!.timeNs, sightings.at(-1)!.timeNs) ?? 0)
 }
 
 /** The whole packet in one line. */
@@ -94,7 +91,7 @@ export function sentenceOf(packet: PagePacket, originNs: string): string {
   return [
     `Packet ${number}`,
     time === '0' ? 'at the start' : `${time} after the start`,
-    direction === 'forward' ? 'to the server' : 'to the client',
+    TOWARDS[direction],
     summary,
     took === '' ? `seen at ${way}` : `${way} in ${took}`,
     ...marksOf(packet).map(({ sign, long }) => `${sign} ${long}`),

@@ -5,6 +5,7 @@ import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import { LivePath } from '../../page-live.ts'
 import { formatCount } from '../../quantities.ts'
+import { hasModifier, isTyping } from '../keys.ts'
 import { source } from '../state.ts'
 import { type Following, following } from './follow.ts'
 import { type LiveLink, LiveSource } from './live-source.ts'
@@ -40,8 +41,7 @@ function Bar({ live }: { live: LiveSource }) {
   const state = isPaused && link === 'connected' ? 'paused' : link
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
-      if (event.key !== PAUSE_KEY || event.ctrlKey || event.altKey || event.metaKey || isTyping(event.target))
-        return
+      if (event.key !== PAUSE_KEY || hasModifier(event) || isTyping(event.target)) return
       live.pause(!live.isPaused.peek())
     }
     addEventListener('keydown', onKey)
@@ -138,12 +138,5 @@ function Savings({ bytes, onProblem }: { bytes: number; onProblem: (text: string
         Stop
       </button>
     </>
-  )
-}
-
-function isTyping(target: EventTarget | null): boolean {
-  return (
-    target instanceof HTMLElement &&
-    (target.isContentEditable || /^(input|textarea|select)$/i.test(target.tagName))
   )
 }

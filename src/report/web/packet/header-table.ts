@@ -3,8 +3,11 @@
 import type { Frame } from '../../explain/layers.ts'
 import type { ExplainedField, ExplainedStation } from '../../explain/model.ts'
 import { harmless } from '../../harmless.ts'
+import type { DirectionName } from '../../model.ts'
 import type { PagePacket } from '../../page-data.ts'
-import { formatCounted, isNumeral } from '../../quantities.ts'
+import { formatCounted } from '../../quantities.ts'
+import { type ChangeTone, changeTone } from '../change-tone.ts'
+import { nsBetween } from '../times.ts'
 import { type ByteRange, fieldBytes } from './field-bytes.ts'
 import { type KeyedLayer, keyedLayers } from './layer-keys.ts'
 
@@ -21,14 +24,11 @@ export interface HeaderCell {
   bytes: ByteRange | null
 }
 
-/** What a field's change means, for its colour. */
-export type Tone = 'snat' | 'dnat' | 'ttl' | 'other'
-
 export interface HeaderRow {
   /** Layer and field, and which of several of that name. */
   key: string
   name: string
-  tone: Tone
+  tone: ChangeTone
   /** By column; null where the point's packet has no such field, and the one before had none either. */
   cells: (HeaderCell | null)[]
   isChanged: boolean
@@ -66,10 +66,10 @@ export function headerTable(
   let next = 0
   const columns = packet.sightings.map(({ point, frames: numbers, timeNs }, i): PointColumn => {
     const frame = frames[i]?.[0] ?? null
-    const afterNs = elapsedNs(packet.sightings[0]!.timeNs, timeNs)
+    const afterNs = nsBetween(packet.sightings[0]!.timeNs, timeNs)
     return { point, frames: numbers, afterNs, frame, station: frame ? (stations[next++] ?? null) : null }
   })
-  const builder = new TableBuilder(columns.length, packet.direction === 'forward')
+  const builder = new TableBuilder(columns.length, packet.direction)
   columns.forEach(({ frame, station }, i) => {
     if (frame && station) builder.addFrame(i, frame, station)
     else builder.addSighting(i, packet)
@@ -81,13 +81,13 @@ export function headerTable(
 class TableBuilder {
   readonly #groups: HeaderGroup[] = []
   readonly #columns: number
-  readonly #isForward: boolean
+  readonly #direction: DirectionName
   /** Of the last frame that could be read. */
   #before = new Set<string>()
 
-  constructor(columns: number, isForward: boolean) {
+  constructor(columns: number, direction: DirectionName) {
     this.#columns = columns
-    this.#isForward = isForward
+    this.#direction = direction
   }
 
   groups(): HeaderGroup[] {
@@ -173,17 +173,9 @@ class TableBuilder {
     const found = rows.findIndex((row) => row.key === key)
     if (found >= 0) return found
     const cells = new Array<HeaderCell | null>(this.#columns).fill(null)
-    rows.splice(at + 1, 0, { key, name, tone: this.#toneOf(layer, name), cells, isChanged: false })
+    const tone = changeTone(name, this.#direction, /^0 (IPv[46]|TCP|UDP)$/.test(layer))
+    rows.splice(at + 1, 0, { key, name, tone, cells, isChanged: false })
     return at + 1
-  }
-
-  /** In a reply it is the source that DNAT brought, and SNAT the destination. */
-  #toneOf(layer: string, name: string): Tone {
-    if (name === 'TTL' || name === 'hop limit') return 'ttl'
-    if (!/^0 (IPv[46]|TCP|UDP)$/.test(layer)) return 'other'
-    if (/^source/.test(name)) return this.#isForward ? 'snat' : 'dnat'
-    if (/^destination/.test(name)) return this.#isForward ? 'dnat' : 'snat'
-    return 'other'
   }
 }
 
@@ -210,8 +202,4 @@ export function changeCount({ columns, groups }: HeaderTable): string {
   return changed === 0
     ? `none of ${formatCounted(rows.length, 'field')} changes on the way`
     : `${changed} of ${formatCounted(rows.length, 'field')} change on the way`
-}
-
-function elapsedNs(fromNs: string, toNs: string): number | null {
-  return isNumeral(fromNs) && isNumeral(toNs) ? Number(BigInt(toNs) - BigInt(fromNs)) : null
 }

@@ -7,6 +7,7 @@ import { namespaceText } from '../../explain/places.ts'
 import { harmless } from '../../harmless.ts'
 import { pointName } from '../../path-line.ts'
 import { formatDurationNs } from '../../quantities.ts'
+import { stopAfter } from '../keys.ts'
 import {
   changeCount,
   type HeaderCell,
@@ -34,10 +35,10 @@ export function HeadersTable({ table, pointedAt }: Props) {
   const move = (event: KeyboardEvent) => {
     const buttons = [...body.current!.querySelectorAll<HTMLElement>('.field-name')]
     const at = buttons.indexOf(event.target as HTMLElement)
-    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: buttons.length - 1 }[event.key]
-    if (at < 0 || to === undefined) return
+    const to = stopAfter(event, at, buttons.length, 'down')
+    if (at < 0 || to === null) return
     event.preventDefault()
-    buttons[Math.min(Math.max(to, 0), buttons.length - 1)]?.focus()
+    buttons[to]?.focus()
   }
   return (
     <section aria-labelledby="headers-title">

@@ -1,13 +1,15 @@
 /** Goes from packet to packet: buttons, a number, and the keys p and n. */
 
 import { formatCount } from '../../quantities.ts'
+import { allPackets, packetsHereText } from '../flow-counts.ts'
 import { select, selectedFlow, selectedPackets } from '../state.ts'
 import { type ChosenPacket, nearestNumber } from './chosen-packet.ts'
 
 export function PacketBar({ chosen }: { chosen: ChosenPacket }) {
-  const { forward, reverse } = selectedFlow.value!
+  const flow = selectedFlow.value!
   const { packets } = selectedPackets.value!
-  const count = Math.max(forward.packets + reverse.packets, packets.at(-1)?.number ?? 0)
+  const count = Math.max(allPackets(flow), packets.at(-1)?.number ?? 0)
+  const here = packetsHereText(flow, packets)
   const go = (event: Event & { currentTarget: HTMLInputElement }) => {
     const field = event.currentTarget
     const wanted = Number.parseInt(field.value.replaceAll(',', ''), 10)
@@ -30,9 +32,7 @@ export function PacketBar({ chosen }: { chosen: ChosenPacket }) {
         of {formatCount(count)}
       </label>
       <Step to={chosen.next} name="Next" letter="n" />
-      {packets.length < count ? (
-        <span class="quiet">{formatCount(packets.length)} of them are on this page</span>
-      ) : null}
+      {here === null ? null : <span class="quiet">{here}</span>}
     </div>
   )
 }

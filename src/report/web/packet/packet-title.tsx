@@ -4,6 +4,7 @@ import type { ExplainedPacket } from '../../explain/model.ts'
 import { harmless } from '../../harmless.ts'
 import type { PagePacket } from '../../page-data.ts'
 import { arrow, pointName } from '../../path-line.ts'
+import { TOWARDS } from '../directions.ts'
 
 export function PacketTitle({ packet, explained }: { packet: PagePacket; explained: ExplainedPacket }) {
   const { number, direction, summary, retransmission, answeredBy } = packet
@@ -12,7 +13,7 @@ export function PacketTitle({ packet, explained }: { packet: PagePacket; explain
       <h3>
         <span class={`packet-way way-${direction}`}>
           <span aria-hidden="true">{arrow(direction)} </span>
-          {direction === 'forward' ? 'to the server' : 'to the client'}
+          {TOWARDS[direction]}
         </span>{' '}
         Packet {number} <span class="mono">{summary}</span>
       </h3>

@@ -5,6 +5,8 @@ import { useMemo } from 'preact/hooks'
 import './packet.css'
 import type { PagePacket } from '../../page-data.ts'
 import { explanationOf } from '../explanation.ts'
+import { hasModifier, isTyping } from '../keys.ts'
+import { NoPackets } from '../no-packets.tsx'
 import { framesOf } from '../packet-frames.ts'
 import { report, select, selectedPackets, selection } from '../state.ts'
 import { ByteDumps } from './byte-dumps.tsx'
@@ -18,13 +20,7 @@ import { Story } from './story.tsx'
 
 export function PacketView() {
   const known = selectedPackets.value
-  if (known === null) return <p class="quiet">Unpacking the packets …</p>
-  if (known.packets.length === 0)
-    return (
-      <p class="quiet">
-        {known.isComplete ? 'The page has no packet of this flow.' : 'Its packets could not be read.'}
-      </p>
-    )
+  if (known === null || known.packets.length === 0) return <NoPackets />
   const wanted = selection.value.packet
   const chosen = chosenPacket(known.packets, wanted)
   return (
@@ -65,15 +61,8 @@ function OnePacket({ packet }: { packet: PagePacket }) {
 }
 
 function stepByKey(event: KeyboardEvent, chosen: ChosenPacket): void {
-  const { key, target, ctrlKey, altKey, metaKey } = event
-  if (
-    ctrlKey ||
-    altKey ||
-    metaKey ||
-    target instanceof HTMLInputElement ||
-    target instanceof HTMLSelectElement
-  )
-    return
+  const { key, target } = event
+  if (hasModifier(event) || isTyping(target)) return
   const to = key === 'n' ? chosen.next : key === 'p' ? chosen.previous : null
   if (to === null) return
   event.preventDefault()

@@ -4,6 +4,7 @@ import './path.css'
 import './path-across.css'
 import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { formatCount, formatCounted, formatDurationNs } from '../../quantities.ts'
+import { remPx } from '../rem.ts'
 import { Glyph } from './glyphs.tsx'
 import type { PathGap, PathGroup, PathModel, PathStation } from './path-model.ts'
 import type { Stamp } from './stamps.ts'
@@ -222,6 +223,5 @@ function useRoom(element: { current: HTMLElement | null }, widthRem: number): nu
     setWidth(element.current!.clientWidth)
     return () => observer.disconnect()
   }, [element])
-  const remPx = Number.parseFloat(getComputedStyle(document.documentElement).fontSize)
-  return width / (widthRem * remPx)
+  return width / (widthRem * remPx())
 }

@@ -3,15 +3,14 @@
 import { useComputed, useSignal } from '@preact/signals'
 import type { DirectionName, FlowReport } from '../../model.ts'
 import { formatCount, formatCounted } from '../../quantities.ts'
+import { DirectionTitle } from '../direction-title.tsx'
+import { DIRECTION_TITLES, DIRECTIONS, TOWARDS } from '../directions.ts'
+import { lostPackets } from '../flow-counts.ts'
 import { report, selectedFlow, source } from '../state.ts'
+import { Switch } from '../switch.tsx'
 import { PathDiagram } from './path-diagram.tsx'
 import { pathModel, type Surroundings } from './path-model.ts'
 import { wayOf } from './way.ts'
-
-const DIRECTIONS: readonly [DirectionName, string, string][] = [
-  ['forward', 'To the server', '→'],
-  ['reverse', 'To the client', '←'],
-]
 
 /** What a drawing needs to know besides its way. */
 export function surroundings(): Surroundings {
@@ -23,16 +22,18 @@ function shownDirection(flow: FlowReport, asked: DirectionName | null): Directio
   const hasBegun = (direction: DirectionName) => flow[direction].path.length > 0
   if (asked !== null && hasBegun(asked)) return asked
   if (!hasBegun('forward')) return hasBegun('reverse') ? 'reverse' : 'forward'
-  return lostIn(flow, 'forward') === 0 && lostIn(flow, 'reverse') > 0 ? 'reverse' : 'forward'
+  return lostPackets(flow, 'forward') === 0 && lostPackets(flow, 'reverse') > 0 ? 'reverse' : 'forward'
 }
 
-function lostIn({ lost }: FlowReport, wanted: DirectionName): number {
-  return lost.reduce((sum, { direction, packets }) => sum + (direction === wanted ? packets : 0), 0)
-}
-
-function LostCount({ flow, direction }: { flow: FlowReport; direction: DirectionName }) {
-  const lost = lostIn(flow, direction)
-  return lost === 0 ? null : <span class="lost-count"> ✗ {formatCount(lost)} lost</span>
+function PathTitle({ flow, direction }: { flow: FlowReport; direction: DirectionName }) {
+  const lost = lostPackets(flow, direction)
+  return (
+    <>
+      <DirectionTitle direction={direction} />
+      <span class="count"> {formatCounted(flow[direction].packets, 'packet')}</span>
+      {lost === 0 ? null : <span class="lost-count"> ✗ {formatCount(lost)} lost</span>}
+    </>
+  )
 }
 
 export function PathView() {
@@ -41,7 +42,7 @@ export function PathView() {
     const flow = selectedFlow.value
     return flow === null
       ? []
-      : DIRECTIONS.map(([direction]) => pathModel(wayOf(flow, direction), surroundings()))
+      : DIRECTIONS.map((direction) => pathModel(wayOf(flow, direction), surroundings()))
   })
   const flow = selectedFlow.value
   const points = report.value!.path
@@ -64,38 +65,29 @@ export function PathView() {
             Boxes are network namespaces, here guessed from the names of the points.
           </p>
         ) : null}
-        <fieldset class="switch no-print">
-          <legend class="only-read">Direction of the packets</legend>
-          {DIRECTIONS.map(([direction, title, arrow]) => (
-            <label key={direction}>
-              <input
-                type="radio"
-                name="path-direction"
-                checked={shown === direction}
-                disabled={flow[direction].path.length === 0}
-                onChange={() => {
-                  asked.value = direction
-                }}
-              />
-              <span>
-                <span aria-hidden="true">{arrow} </span>
-                {title}
-                <span class="count"> {formatCounted(flow[direction].packets, 'packet')}</span>
-                <LostCount flow={flow} direction={direction} />
-              </span>
-            </label>
-          ))}
-        </fieldset>
+        <Switch
+          legend="Direction of the packets"
+          name="path-direction"
+          options={DIRECTIONS.map((value) => ({
+            value,
+            title: <PathTitle flow={flow} direction={value} />,
+            isDisabled: flow[value].path.length === 0,
+          }))}
+          value={shown}
+          onChoose={(value) => {
+            asked.value = value
+          }}
+        />
       </header>
-      {DIRECTIONS.map(([direction, title], i) => {
+      {DIRECTIONS.map((direction, i) => {
         const model = models.value[i]!
         return (
           <div key={direction} class={`path-lane ${direction === shown ? '' : 'only-print'}`}>
-            <h3 class="only-print">{title}</h3>
+            <h3 class="only-print">{DIRECTION_TITLES[direction]}</h3>
             {model.count === 0 ? (
               <p class="quiet">No packet of this direction was seen.</p>
             ) : (
-              <PathDiagram model={model} label={`Way of packets ${title.toLowerCase()}`} />
+              <PathDiagram model={model} label={`Way of packets ${TOWARDS[direction]}`} />
             )}
             {model.notes.map((note) => (
               <p key={note} class="path-note">

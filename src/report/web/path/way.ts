@@ -2,6 +2,7 @@
 
 import type { DirectionName, Encapsulation, Endpoint, FlowReport } from '../../model.ts'
 import type { PagePacket } from '../../page-data.ts'
+import { nsBetween } from '../times.ts'
 
 /** A point on a way, and how packets look there. A point may stand twice. */
 export interface WayStation {
@@ -76,8 +77,7 @@ export function wayOfPacket(flow: FlowReport, packet: PagePacket): Way {
     earlier: earlierOf(flow, direction),
     latency: sightings.slice(1).flatMap(({ point, timeNs }, i) => {
       const before = sightings[i]!
-      const isCountable = /^\d{1,40}$/.test(timeNs) && /^\d{1,40}$/.test(before.timeNs)
-      const medianNs = isCountable ? Number(BigInt(timeNs) - BigInt(before.timeNs)) : null
+      const medianNs = nsBetween(before.timeNs, timeNs)
       return medianNs === null ? [] : [{ between: [before.point, point] as [string, string], medianNs }]
     }),
     mss: [],

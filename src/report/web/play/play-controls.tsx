@@ -1,7 +1,9 @@
 /** The controls of the play: steps, speed, and which packet of the flow. */
 
 import type { PagePacket } from '../../page-data.ts'
+import { arrow } from '../../path-line.ts'
 import { formatCount } from '../../quantities.ts'
+import { TOWARDS } from '../directions.ts'
 import type { PlayKey } from './play-keys.ts'
 
 const SPEEDS = [0.5, 1, 2, 4] as const
@@ -73,7 +75,6 @@ export function PlayControls(props: Props) {
 function PacketChoice({ packet, packets, onPacket }: Props) {
   const place = packets.indexOf(packet)
   const [before, after] = [packets[place - 1], packets[place + 1]]
-  const arrow = packet.direction === 'forward' ? '→' : '←'
   return (
     <fieldset class="play-packet">
       <legend class="only-read">Packet</legend>
@@ -82,10 +83,8 @@ function PacketChoice({ packet, packets, onPacket }: Props) {
         <span class="play-word">Previous packet</span>
       </button>
       <span class={`play-which ${packet.direction}`}>
-        <span aria-hidden="true">{arrow} </span>
-        <span class="only-read">
-          {packet.direction === 'forward' ? 'to the server, ' : 'to the client, '}
-        </span>
+        <span aria-hidden="true">{arrow(packet.direction)} </span>
+        <span class="only-read">{TOWARDS[packet.direction]}, </span>
         Packet {formatCount(packet.number)} <bdi class="mono">{packet.summary}</bdi>
         {packet.retransmission ? <span class="play-again"> ↻ resent</span> : null}
       </span>

@@ -1,5 +1,7 @@
 /** Keys of the play: which of them mean something, and when they are meant for somebody else. */
 
+import { hasModifier } from '../keys.ts'
+
 export type PlayKey = 'toggle' | 'next' | 'previous' | 'first' | 'last'
 
 const KEYS: Readonly<Record<string, PlayKey>> = {
@@ -16,8 +18,8 @@ const TYPED = 'input, select, textarea, [contenteditable]'
 
 /** What a key asks of the play that is drawn in `root`; null where it is not meant for it. */
 export function playKey(event: KeyboardEvent, root: HTMLElement | null): PlayKey | null {
-  const { target, key, altKey, ctrlKey, metaKey, defaultPrevented } = event
-  if (defaultPrevented || altKey || ctrlKey || metaKey || !(target instanceof Element) || !root) return null
+  const { target, key, defaultPrevented } = event
+  if (defaultPrevented || hasModifier(event) || !(target instanceof Element) || !root) return null
   if (target.closest(TYPED)) return null
   // The tab that opened the play has the focus after it: space has nothing else to do there.
   const isOwnTab = target.getAttribute('role') === 'tab' && target.getAttribute('aria-selected') === 'true'

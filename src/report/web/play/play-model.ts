@@ -7,6 +7,7 @@ import type { DirectionName } from '../../model.ts'
 import type { PagePacket } from '../../page-data.ts'
 import { pointName } from '../../path-line.ts'
 import { formatDurationNs } from '../../quantities.ts'
+import { type ChangeTone, changeTone } from '../change-tone.ts'
 import type { PathModel } from '../path/path-model.ts'
 
 /** One field on the card. */
@@ -16,8 +17,7 @@ export interface CardField {
   /** What it was at the station before; only while it changes. */
   before?: string
   note?: string
-  /** What kind of change it is. */
-  tone: 'snat' | 'dnat' | 'ttl' | 'other'
+  tone: ChangeTone
 }
 
 export interface CardLayer {
@@ -46,6 +46,8 @@ export interface Moment {
 /** What is on the card even where it stays as it is. */
 const ALWAYS =
   /^(source|destination|source port|destination port|TTL|hop limit|checksum|identifier|type|VLAN|interface|VNI|key|TEID)$/
+/** Layers that hold addresses and ports of the packet itself, and not of a tunnel around it. */
+const END_LAYER = /^(inner )?(IPv4|IPv6|TCP|UDP)$/
 const STATION_MS = 1600
 const MS_PER_CHAR = 32
 
@@ -187,7 +189,7 @@ function layerOf({ name, isNew, fields }: ExplainedLayer, direction: DirectionNa
         value,
         ...(isChanged ? { before: before ?? 'nothing' } : {}),
         ...(note === undefined ? {} : { note }),
-        tone: toneOf(name, field, direction),
+        tone: changeTone(field, direction, END_LAYER.test(name)),
       })),
   }
 }
@@ -206,7 +208,7 @@ function plainLayer(
     name,
     value,
     ...(old === value ? {} : { before: old }),
-    tone: toneOf('IPv4', name, direction),
+    tone: changeTone(name, direction, true),
   })
   return {
     name: 'IP',
@@ -217,16 +219,6 @@ function plainLayer(
       field('TTL', `${ttl}`, `${before?.ttl ?? ttl}`),
     ],
   }
-}
-
-/** The reply to a rewritten source has a rewritten destination, and the other way round. */
-function toneOf(layer: string, field: string, direction: DirectionName): CardField['tone'] {
-  if (field === 'TTL' || field === 'hop limit') return 'ttl'
-  if (!/^(inner )?(IPv4|IPv6|TCP|UDP)$/.test(layer)) return 'other'
-  const isForward = direction === 'forward'
-  if (field.startsWith('source')) return isForward ? 'snat' : 'dnat'
-  if (field.startsWith('destination')) return isForward ? 'dnat' : 'snat'
-  return 'other'
 }
 
 /** The same card when the change is over. */

@@ -4,6 +4,7 @@ import './play.css'
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
 import type { PagePacket } from '../../page-data.ts'
 import { explanationOf } from '../explanation.ts'
+import { NoPackets } from '../no-packets.tsx'
 import { type Mark, PathDiagram } from '../path/path-diagram.tsx'
 import { pathModel } from '../path/path-model.ts'
 import { surroundings } from '../path/path-view.tsx'
@@ -17,9 +18,8 @@ import { Story } from './story.tsx'
 
 export function Play() {
   const loaded = selectedPackets.value
-  if (loaded === null) return <p class="quiet">Reading the packets …</p>
-  const packet = selectedPacket.value ?? loaded.packets[0]
-  if (!packet) return <p class="quiet">The page has no packet of this flow.</p>
+  const packet = selectedPacket.value ?? loaded?.packets[0]
+  if (!loaded || !packet) return <NoPackets />
   return <Journey packet={packet} packets={loaded.packets} />
 }
 

@@ -15,13 +15,14 @@ export interface VirtualRows {
   rowPx: number
   scroller: RefObject<HTMLElement | null>
   /** This row is always drawn. */
-  pinned: number
+  pinned?: number
 }
 
 /** Rows beyond the edges, for whoever scrolls fast. */
 const OVERSCAN = 10
 
-export function useVirtualRows({ count, rowPx, scroller, pinned }: VirtualRows) {
+/** The rows to draw, which change as `scroller` is scrolled and sized. */
+export function useVirtualRows({ count, rowPx, scroller, pinned = -1 }: VirtualRows) {
   const [, redraw] = useReducer((n: number, _: null) => n + 1, 0)
   const kept = useRef<Virtualizer<HTMLElement, HTMLElement> | null>(null)
   const options = {
@@ -34,7 +35,7 @@ export function useVirtualRows({ count, rowPx, scroller, pinned }: VirtualRows) 
     observeElementOffset,
     rangeExtractor: (range: Parameters<typeof defaultRangeExtractor>[0]) => {
       const rows = defaultRangeExtractor(range)
-      if (pinned >= range.count || rows.length === 0 || rows.includes(pinned)) return rows
+      if (pinned < 0 || pinned >= range.count || rows.length === 0 || rows.includes(pinned)) return rows
       return pinned < rows[0]! ? [pinned, ...rows] : [...rows, pinned]
     },
     onChange: () => redraw(null),
