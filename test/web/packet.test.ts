@@ -174,14 +174,16 @@ describe.skipIf(!canBrowse)('the headers of a packet', () => {
     const { page } = await openPage(browser, await pageOf('double-nat'), { hash: '#flow=1&packet=1' })
     const first = page.locator('.dump').first()
     expect(await first.isVisible()).toBe(false)
-    await page.getByRole('button', { name: 'Bytes' }).focus()
+    await page.locator('.fold').focus()
     await page.keyboard.press('Enter')
     expect(await first.isVisible()).toBe(true)
     await choosePacket(page, 2)
     expect(await first.isVisible()).toBe(true)
     await page.context().close()
-    const { page: few } = await openPage(browser, await pageOf('same-bridge'), { hash: '#flow=1&packet=1' })
-    expect(await few.locator('.dump').first().isVisible()).toBe(true)
+    const { page: few } = await openPage(browser, await pageOf('udp-and-ping'), {
+      hash: '#flow=1&packet=1',
+    })
+    await few.locator('.dump').first().waitFor()
     await few.context().close()
   })
 

@@ -97,14 +97,20 @@ describe.skipIf(!canBrowse)('the page', () => {
     const all = await shown(page)
     for (const filter of ['port 53', 'a+b & c=d # 100% “é” 😀', 'udp']) {
       await page.getByLabel('Filter').fill(filter)
-      const { page: other } = await openPage(browser, path, { hash: hashOf(page) })
+      const hash = await page.evaluate(() => location.hash)
+      const { page: other } = await openPage(browser, path, { hash })
       expect(await other.getByLabel('Filter').inputValue()).toBe(filter)
       expect(await shown(other)).toBe(await shown(page))
       await other.context().close()
     }
     expect(await shown(page)).not.toBe(all)
+    await page.evaluate(() => {
+      location.hash = '#flow=2&filter=icmp'
+    })
+    await expect.poll(() => page.getByLabel('Filter').inputValue()).toBe('icmp')
+    await expect.poll(() => hashOf(page)).toBe('#flow=2&view=ladder&filter=icmp')
     await page.getByLabel('Filter').fill('')
-    expect(hashOf(page)).toBe('#flow=1&view=ladder')
+    await expect.poll(() => hashOf(page)).toBe('#flow=2&view=ladder')
     expect(faults).toEqual([])
     await page.context().close()
   })
@@ -166,7 +172,7 @@ describe.skipIf(!canBrowse)('the page', () => {
     await page.keyboard.press('Enter')
     expect(await page.locator(':focus .cell-id').textContent()).toBe('3')
     await page.keyboard.press('Enter')
-    expect(hashOf(page)).toBe('#flow=3&view=ladder')
+    expect(hashOf(page)).toBe('#flow=3&view=ladder&filter=udp+and+state+refused')
     await page.keyboard.press('Enter')
     expect(await page.locator(':focus').getAttribute('role')).toBe('tab')
     await page.keyboard.press('ArrowRight')
@@ -181,7 +187,7 @@ describe.skipIf(!canBrowse)('the page', () => {
       if (text?.startsWith('Show its packets of connection-refused')) break
     }
     await page.keyboard.press('Enter')
-    await expect.poll(() => hashOf(page)).toBe('#flow=3&packet=1&view=packet')
+    await expect.poll(() => hashOf(page)).toBe('#flow=3&packet=1&view=packet&filter=udp+and+state+refused')
     await page.keyboard.press('/')
     await page.keyboard.press('Escape')
     expect(await page.getByRole('searchbox').inputValue()).toBe('')
