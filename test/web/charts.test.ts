@@ -108,7 +108,7 @@ describe.skipIf(!canBrowse)('the charts of a flow', () => {
     const lossy = await openPage(browser, await pageOf('lossy-download'), { hash: '#flow=1&view=charts' })
     expect((await tableRows(lossy.page, 'Losses')).map((row) => row.slice(0, 2))).toEqual([
       ['✗ lost ← between uplink and bridge', '7'],
-      ['↻ sent again to the client', '11'],
+      ['↻ resent to the client', '11'],
     ])
     await lossy.page.context().close()
     const single = await openPage(browser, await pageOf('bulk-gso'), { hash: '#flow=1&view=charts' })

@@ -91,7 +91,7 @@ describe.skipIf(!canBrowse)('the ladder', () => {
         const words = text.replaceAll(/\s+/g, ' ')
         expect(words).toContain(summary)
         expect(words).toContain(direction === 'forward' ? '→' : '←')
-        expect(words.includes('✕ lost')).toBe(outcome === 'lost')
+        expect(words.includes('✗ lost')).toBe(outcome === 'lost')
         expect(words.includes('↻ resent')).toBe(retransmission)
       }
       expect(faults).toEqual([])
@@ -108,7 +108,7 @@ describe.skipIf(!canBrowse)('the ladder', () => {
     await expect.poll(() => page.url()).toContain('packet=7')
     await expect
       .poll(() => page.locator('.ladder [aria-live=polite]').innerText())
-      .toMatch(/^Packet 7 · .*✕ lost between uplink and bridge$/)
+      .toMatch(/^Packet 7 · .*✗ lost between uplink and bridge$/)
     expect(await listOf(page).locator('[aria-selected=true] .number').innerText()).toBe('7')
     expect(await pixelsOf(page, '--accent-soft')).toBeGreaterThan(1000)
     await page.keyboard.press('End')

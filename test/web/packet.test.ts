@@ -170,9 +170,27 @@ describe.skipIf(!canBrowse)('the headers of a packet', () => {
     await page.context().close()
   })
 
+  test('the bytes of many points are folded until they are asked for, and then stay open', async () => {
+    const { page } = await openPage(browser, await pageOf('double-nat'), { hash: '#flow=1&packet=1' })
+    const first = page.locator('.dump').first()
+    expect(await first.isVisible()).toBe(false)
+    await page.locator('.fold').focus()
+    await page.keyboard.press('Enter')
+    expect(await first.isVisible()).toBe(true)
+    await choosePacket(page, 2)
+    expect(await first.isVisible()).toBe(true)
+    await page.context().close()
+    const { page: few } = await openPage(browser, await pageOf('udp-and-ping'), {
+      hash: '#flow=1&packet=1',
+    })
+    await few.locator('.dump').first().waitFor()
+    await few.context().close()
+  })
+
   test('a packet that was cut into frames shows each of them', async () => {
     const path = await pageOf('bulk-gso')
     const { page, faults } = await openPage(browser, path, { hash: '#flow=4&packet=12' })
+    await unfoldBytes(page)
     const server = page.locator('.dump').last()
     const choice = server.getByRole('combobox')
     expect(await choice.locator('option').count()).toBe(5)
@@ -294,8 +312,14 @@ async function choosePacket(page: Page, number: number): Promise<void> {
     await expect.poll(() => page.locator('.packet-title h3').textContent()).toContain(`Packet ${number} `)
 }
 
+async function unfoldBytes(page: Page): Promise<void> {
+  const folded = page.locator('.fold[aria-expanded=false]')
+  if ((await folded.count()) > 0) await folded.click()
+}
+
 async function shownHeaders(page: Page): Promise<Shown> {
   await page.waitForSelector('.headers td')
+  await unfoldBytes(page)
   return await page.evaluate(() => {
     const all = (selector: string, within: ParentNode = document) => [
       ...within.querySelectorAll<HTMLElement>(selector),

@@ -91,6 +91,31 @@ describe.skipIf(!canBrowse)('the page', () => {
     await other.context().close()
   })
 
+  test('keeps in its address what the flows are filtered by', async () => {
+    const path = await reports.make(join(CAPTURES, 'udp-and-ping'))
+    const shown = (on: Page) => on.locator('.flows-count').textContent()
+    const { page, faults } = await openPage(browser, path)
+    const all = await shown(page)
+    for (const filter of ['port 53', 'a+b & c=d # 100% “é” 😀', 'udp']) {
+      await page.getByLabel('Filter').fill(filter)
+      const hash = await page.evaluate(() => location.hash)
+      const { page: other } = await openPage(browser, path, { hash })
+      expect(await other.getByLabel('Filter').inputValue()).toBe(filter)
+      expect(await shown(other)).toBe(await shown(page))
+      await other.context().close()
+    }
+    expect(await shown(page)).not.toBe(all)
+    await page.evaluate(() => {
+      location.hash = '#flow=2&filter=icmp'
+    })
+    await expect.poll(() => page.getByLabel('Filter').inputValue()).toBe('icmp')
+    await expect.poll(() => hashOf(page)).toBe('#flow=2&view=ladder&filter=icmp')
+    await page.getByLabel('Filter').fill('')
+    await expect.poll(() => hashOf(page)).toBe('#flow=2&view=ladder')
+    expect(faults).toEqual([])
+    await page.context().close()
+  })
+
   test('stands any address', async () => {
     const path = await reports.make(join(CAPTURES, 'udp-and-ping'))
     const { page, faults } = await openPage(browser, path)
@@ -103,6 +128,8 @@ describe.skipIf(!canBrowse)('the page', () => {
       '#view=__proto__&flow=constructor',
       '#%E0%A4%A',
       `#flow=${'9'.repeat(10_000)}`,
+      '#filter=%00%ff(((',
+      `#filter=${'('.repeat(10_000)}`,
       '#main',
       '#',
     ]
@@ -146,7 +173,7 @@ describe.skipIf(!canBrowse)('the page', () => {
     await page.keyboard.press('Enter')
     expect(await page.locator(':focus .cell-id').textContent()).toBe('3')
     await page.keyboard.press('Enter')
-    await expect.poll(() => hashOf(page)).toBe('#flow=3&view=ladder')
+    expect(hashOf(page)).toBe('#flow=3&view=ladder&filter=udp+and+state+refused')
     await page.keyboard.press('Enter')
     expect(await page.locator(':focus').getAttribute('role')).toBe('tab')
     await page.keyboard.press('ArrowRight')
@@ -161,7 +188,7 @@ describe.skipIf(!canBrowse)('the page', () => {
       if (text?.startsWith('Show its packets of connection-refused')) break
     }
     await page.keyboard.press('Enter')
-    await expect.poll(() => hashOf(page)).toBe('#flow=3&packet=1&view=packet')
+    await expect.poll(() => hashOf(page)).toBe('#flow=3&packet=1&view=packet&filter=udp+and+state+refused')
     await page.keyboard.press('/')
     await page.keyboard.press('Escape')
     expect(await page.getByRole('searchbox').inputValue()).toBe('')

@@ -78,7 +78,7 @@ describe.skipIf(!canBrowse)('the path', () => {
           )
         else for (const text of rewrites) expect(text).toContain(' undone ')
         const lost = flow.lost.filter((loss) => loss.direction === direction)
-        expect(await texts(page, '[data-stamp=loss]')).toEqual(lost.map(({ packets }) => `✕ ${packets} lost`))
+        expect(await texts(page, '[data-stamp=loss]')).toEqual(lost.map(({ packets }) => `✗ ${packets} lost`))
       }
     }
     expect(faults).toEqual([])

@@ -117,7 +117,7 @@ describe.skipIf(!canBrowse)('the play', () => {
     const { page } = await open('forward-drop', '#flow=1&view=play')
     await page.keyboard.press('End')
     await page.locator('.token.dead').waitFor()
-    expect(await page.locator('.story h3').innerText()).toBe('✕ Lost between bridge and uplink')
+    expect(await page.locator('.story h3').innerText()).toBe('✗ Lost between bridge and uplink')
     const [token, cross] = await Promise.all([
       page.locator('.token').boundingBox(),
       page.locator('.play .gap.lossy .cross').boundingBox(),
@@ -153,7 +153,7 @@ describe.skipIf(!canBrowse)('the play', () => {
     await page.keyboard.press('End')
     await page.locator('.token.dead').waitFor()
     expect(await page.locator('.story h3').innerText()).toMatch(
-      /^✕ Answered by 172\.17\.0\.1: time to live exceeded/,
+      /^✗ Answered by 172\.17\.0\.1: time to live exceeded/,
     )
     await page.context().close()
   })

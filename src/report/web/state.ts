@@ -1,6 +1,6 @@
 /** What the page shows at the moment: everything that a link to it keeps stands in the address behind `#`. */
 
-import { computed, effect, signal } from '@preact/signals'
+import { batch, computed, effect, signal } from '@preact/signals'
 import type { FlowReport, Report } from '../model.ts'
 import type { PageSource } from './source.ts'
 
@@ -37,7 +37,7 @@ export const selectedPacket = computed(
 
 /** Of a filter in an address: longer ones say nothing more. */
 const MAX_FILTER = 1000
-const REST_MS = 350
+const REST_MS = 5000
 
 /** Changes what is shown. Another flow begins without a packet. */
 export function select(change: Partial<Selection>): void {
@@ -78,26 +78,27 @@ export function followHash(): void {
     const wanted = parseHash(location.hash)
     const flows = flowsById.peek()
     const first = flows.keys().next().value ?? null
-    selection.value =
-      wanted.flow !== null && flows.has(wanted.flow) ? wanted : { ...wanted, flow: first, packet: null }
-    flowFilter.value = parseFilter(location.hash)
+    // At once: what is written in between would change the address that is read.
+    batch(() => {
+      flowFilter.value = parseFilter(location.hash)
+      selection.value =
+        wanted.flow !== null && flows.has(wanted.flow) ? wanted : { ...wanted, flow: first, packet: null }
+    })
   }
   read()
   addEventListener('hashchange', read)
-  // Safari refuses more than 100 changes in 30 s, and a held key makes more: at most one each REST_MS, and the last.
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const write = () => {
-    const hash = renderHash(selection.peek(), flowFilter.peek())
+  let again: ReturnType<typeof setTimeout> | undefined
+  const write = (hash: string) => {
+    clearTimeout(again)
     if (hash === location.hash) return
-    history.replaceState(null, '', hash || location.pathname + location.search)
-    timer = setTimeout(() => {
-      timer = undefined
-      write()
-    }, REST_MS)
+    try {
+      history.replaceState(null, '', hash || location.pathname + location.search)
+    } catch {
+      // Safari refuses more than 100 changes in 30 s, which a held key makes: once it rests there is room again.
+      again = setTimeout(write, REST_MS, hash)
+    }
   }
   effect(() => {
-    selection.value
-    flowFilter.value
-    if (timer === undefined) write()
+    write(renderHash(selection.value, flowFilter.value))
   })
 }

@@ -328,7 +328,7 @@ describe('words', () => {
     )
     expect(sentenceOf(seen, String(START_NS))).toBe(
       'Packet 2 · 1.030000 s after the start · to the server · [S] seq 0 len 0 · a to b in 68.3 µs' +
-        ' · ↻ sent again (retransmission) · ✕ lost between b and c',
+        ' · ↻ resent, a retransmission · ✗ lost between b and c',
     )
     const answered = packet(
       1,

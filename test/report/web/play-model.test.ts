@@ -73,7 +73,7 @@ describe('a packet through two kernels that translate', async () => {
       'end 6',
     ])
     expect(moments[4]).toMatchObject({ progress: 'Station 3 of 7', title: 'At bridge' })
-    expect(moments.at(-1)).toMatchObject({ title: 'Arrived', isDead: false })
+    expect(moments.at(-1)).toMatchObject({ title: 'Arrived at server', isDead: false })
   })
 
   test('changes where the frames do, and only while it is between', () => {

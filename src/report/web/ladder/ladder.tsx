@@ -112,7 +112,7 @@ function Detail() {
   const selected = wordsOf(selectedRow.value)
   return (
     <>
-      <p class="ladder-detail mono" aria-hidden="true">
+      <p class={`ladder-detail mono ${selected === '' ? 'no-print' : ''}`} aria-hidden="true">
         {wordsOf(hovered.value) || selected || 'Point at a packet, or go through them with the arrow keys.'}
       </p>
       <p class="only-read" aria-live="polite">

@@ -31,16 +31,21 @@ export function ByteDumps({ packet, table, pointedAt }: Props) {
   const row = groups.flatMap(({ rows }) => rows).find(({ key }) => key === pointedAt.value)
   const title = groups.find(({ rows }) => row && rows.includes(row))?.title
   return (
-    <details class="bytes" open={isShown}>
-      {/* biome-ignore lint/a11y/noStaticElementInteractions: a summary is interactive */}
-      <summary
-        class="section-head"
-        onClick={(event) => {
-          event.preventDefault()
-          isOpen.value = !isShown
-        }}
-      >
-        <h3>Bytes</h3>
+    <section aria-labelledby="bytes-title">
+      <div class="section-head">
+        <h3 id="bytes-title">
+          <button
+            type="button"
+            class="fold"
+            aria-expanded={isShown}
+            aria-controls="dumps"
+            onClick={() => {
+              isOpen.value = !isShown
+            }}
+          >
+            Bytes
+          </button>
+        </h3>
         <span class="quiet">
           <span class="byte-changed">marked</span> where they differ from the point before
         </span>
@@ -49,8 +54,8 @@ export function ByteDumps({ packet, table, pointedAt }: Props) {
             ? `${title} ${row.name}: ${placesText(row.cells.map((cell) => cell?.bytes ?? null))}`
             : 'Point at a field above to find its bytes.'}
         </span>
-      </summary>
-      <div class="dumps">
+      </div>
+      <div id="dumps" class={isShown ? 'dumps' : 'dumps is-folded'}>
         {table.columns.map((_, i) => (
           <PointDump
             key={`${packet.number} ${i}`}
@@ -62,7 +67,7 @@ export function ByteDumps({ packet, table, pointedAt }: Props) {
           />
         ))}
       </div>
-    </details>
+    </section>
   )
 }
 

@@ -134,7 +134,7 @@ function Gap({ gap, isCrossing, marks, at }: Context & { gap: PathGap; isCrossin
         <span class="wire" />
         {isLossy ? (
           <span class="cross" aria-hidden="true">
-            ✗
+            ✕
           </span>
         ) : null}
       </span>

@@ -46,7 +46,7 @@ export function PlayControls(props: Props) {
           Step {step} of {steps}
         </span>
         <label class="play-speed">
-          Speed{' '}
+          <span class="play-word">Speed </span>
           <select value={speed} onChange={(event) => onSpeed(Number(event.currentTarget.value))}>
             {SPEEDS.map((one) => (
               <option key={one} value={one}>
@@ -55,7 +55,6 @@ export function PlayControls(props: Props) {
             ))}
           </select>
         </label>
-        <PacketChoice {...props} />
         {document.fullscreenEnabled ? (
           <button
             type="button"
@@ -66,6 +65,7 @@ export function PlayControls(props: Props) {
             Full screen
           </button>
         ) : null}
+        <PacketChoice {...props} />
         <span class="play-hint quiet">Space plays, arrow keys step.</span>
       </div>
     </div>
@@ -80,7 +80,7 @@ function PacketChoice({ packet, packets, onPacket }: Props) {
       <legend class="only-read">Packet</legend>
       <button type="button" aria-disabled={!before} onClick={() => before && onPacket(before.number)}>
         <span aria-hidden="true">‹ </span>
-        <span class="play-step-name">Previous packet</span>
+        <span class="play-word">Previous packet</span>
       </button>
       <span class={`play-which ${packet.direction}`}>
         <span aria-hidden="true">{arrow(packet.direction)} </span>
@@ -89,7 +89,7 @@ function PacketChoice({ packet, packets, onPacket }: Props) {
         {packet.retransmission ? <span class="play-again"> ↻ resent</span> : null}
       </span>
       <button type="button" aria-disabled={!after} onClick={() => after && onPacket(after.number)}>
-        <span class="play-step-name">Next packet</span>
+        <span class="play-word">Next packet</span>
         <span aria-hidden="true"> ›</span>
       </button>
     </fieldset>
