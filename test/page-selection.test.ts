@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { analyze } from '../src/analysis.ts'
-import { selectForPage } from '../src/page-selection.ts'
+import { selectForPage } from '../src/page/selection.ts'
 import type { FindingReport, StreamedReport } from '../src/report/model.ts'
 import { sampleReceipts } from './receipts/sample.ts'
 

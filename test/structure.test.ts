@@ -13,6 +13,7 @@ const ORDER = [
   'correlate',
   'diagnose',
   'report',
+  'page',
   'serve',
   'commands',
 ]

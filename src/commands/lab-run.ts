@@ -18,7 +18,7 @@ import { renderText } from '../report/text.ts'
 import { wrapText } from '../report/width.ts'
 import { STDOUT_NAMES } from './expectation-options.ts'
 import { ExplainedCapture } from './explained-capture.ts'
-import { type Output, standardOutput } from './output.ts'
+import { complain, type Output, standardOutput } from './output.ts'
 
 export interface RunFlags {
   write?: string
@@ -39,13 +39,14 @@ export async function runScenario(names: LabNames, name: string, flags: RunFlags
   try {
     const file = flags.write ?? join(folder, 'capture.pcapng')
     const program = [...process.execArgv, process.argv[1]!]
-    const traffic = await captureScenario(
+    const { traffic, remarks } = await captureScenario(
       names,
       scenario,
       [process.execPath, ...program],
       file,
       flags.write !== undefined,
     )
+    for (const remark of remarks) complain(remark)
     const { report } = await analyze([file])
     const judged = withExpectations(report, scenario.expect.map(parseExpectation))
     if (!allHold(judged)) process.exitCode = 1

@@ -17,6 +17,7 @@ import { PageServer } from '../serve/page-server.ts'
 import { ReportFeed } from '../serve/report-feed.ts'
 import { VERSION } from '../version.ts'
 import { complain } from './output.ts'
+import { filterOf } from './selection-options.ts'
 
 /** Packets that are told at once, 20 times a second; less often where that takes more than its share of the time. */
 const MAX_PACKETS_AT_ONCE = 4000
@@ -119,14 +120,7 @@ export class LiveWeb {
 
   #update(view: LiveView, maxFlows: number, receipts: readonly Receipts[]): void {
     const [beginMs, before] = [performance.now(), process.cpuUsage()]
-    const { filter } = this.#options!
-    const report = selectFlows(view.report(maxFlows, receipts), {
-      hosts: [],
-      ports: [],
-      protocols: [],
-      ids: [],
-      ...(filter ? { expression: filter } : {}),
-    })
+    const report = selectFlows(view.report(maxFlows, receipts), filterOf(this.#options!))
     const isLast = maxFlows === MAX_FLOWS_AT_END
     this.#report.update(
       report,

@@ -1,7 +1,7 @@
 /** The file of an HTML page: who writes one says in one line what is in it. */
 
 import type { CaptureInput } from '../capture/inputs.ts'
-import type { ReportPage } from '../html-report.ts'
+import type { ReportPage } from '../page/html-report.ts'
 import { formatBytes, formatCount, formatCounted } from '../report/quantities.ts'
 import type { Output } from './output.ts'
 import { progressBar } from './progress.ts'

@@ -11,14 +11,16 @@ import { makeTraffic } from './traffic.ts'
 
 /** What is still under way when the traffic has been made is waited for so long, in ms. */
 const SETTLE_MS = 400
-const PATIENCE_MS = 30_000
+const PATIENCE_MS = 60_000
 const MAX_CHARACTERS = 100_000
+const BEGUN = /^hoptrace: captures on .*\n/m
 /** Runs a program as one that finds itself on a machine called `host`. */
 const ON_HOST = ['unshare', '--uts', 'sh', '-c', 'echo host >/proc/sys/kernel/hostname; exec "$0" "$@"']
 
 /**
- * Runs a scenario and captures it into `file`, which belongs to whoever called sudo if it `isKept`. `program` is hoptrace as words of a command line. Resolves to what came of
- * the traffic, a line each. Rejects with a `HoptraceError` where the capture fails, in its words.
+ * Runs a scenario and captures it into `file`, which belongs to whoever called sudo if it `isKept`. `program` is hoptrace as
+ * words of a command line. Resolves to what came of the traffic, and to what the capture remarked, a line each. Rejects with a
+ * `HoptraceError` where the capture fails, in its words.
  */
 export async function captureScenario(
   names: LabNames,
@@ -26,15 +28,14 @@ export async function captureScenario(
   program: readonly string[],
   file: string,
   isKept: boolean,
-): Promise<string[]> {
+): Promise<{ traffic: string[]; remarks: string[] }> {
   const owner = isKept ? callerOf() : {}
   const capture = startCapture(names, [...program, ...captureWords(names, scenario, file)], owner)
   try {
     await capture.begun
-    const lines = await makeTraffic(names, scenario.steps, scenario.isTogether)
+    const traffic = await makeTraffic(names, scenario.steps, scenario.isTogether)
     await sleep(SETTLE_MS)
-    await capture.end()
-    return lines
+    return { traffic, remarks: await capture.end() }
   } finally {
     capture.kill()
   }
@@ -73,7 +74,7 @@ function startCapture(names: LabNames, words: readonly string[], owner: Record<s
     }
     child.stderr!.setEncoding('utf8').on('data', (text: string) => {
       if (said.length < MAX_CHARACTERS) said += text
-      if (/^hoptrace: captures on .*\n/m.test(said)) settle(resolve)
+      if (BEGUN.test(said)) settle(resolve)
     })
     child.on('error', (error) => settle(() => reject(new HoptraceError(`the lab: ${error.message}`))))
     child.on('close', (code) => settle(() => reject(failure(said, code))))
@@ -98,6 +99,7 @@ function startCapture(names: LabNames, words: readonly string[], owner: Record<s
       const code = await ended
       clearTimeout(timer)
       if (code !== 0) throw failure(said, code)
+      return remarksIn(said)
     },
   }
 }
@@ -106,6 +108,14 @@ function startCapture(names: LabNames, words: readonly string[], owner: Record<s
 function callerOf(): Record<string, string> {
   const { SUDO_UID, SUDO_GID } = process.env
   return SUDO_UID === undefined || SUDO_GID === undefined ? {} : { SUDO_UID, SUDO_GID }
+}
+
+/** What it said after it had begun, but for its counts. */
+function remarksIn(said: string): string[] {
+  const lines = said.split(BEGUN).at(-1)!.split('\n').filter(Boolean)
+  return lines
+    .map((line) => line.replace(/^hoptrace: /, ''))
+    .filter((line) => !/^frames written: /.test(line))
 }
 
 function failure(said: string, code: number | null): HoptraceError {

@@ -19,14 +19,19 @@ const MAX_SAID_CHARACTERS = 500
 /** Umounts on the machine get in, mounts of the engine do not get out. */
 const PRIVATE_MOUNTS = ['unshare', '--mount', '--propagation', 'slave']
 
-/** `$1` is the engine's folder, what follows are arguments of dockerd. */
+/**
+ * `$1` is the engine's folder, what follows are arguments of dockerd. Some versions write into /etc/docker, and make it where it
+ * is not there: into a layer of the engine's then. dockerd goes on without containerd, and can do nothing: it ends with it.
+ */
 const START = `
 engine=$1
 shift
 exec >"$engine/dockerd.log" 2>&1
-if [ -d /etc/docker ]; then mount --bind "$engine/etc" /etc/docker || exit; fi
+if [ -d /etc/docker ]; then mount --bind "$engine/etc" /etc/docker
+else mount -t overlay -o "lowerdir=/etc,upperdir=$engine/etc,workdir=$engine/etc.work" overlay /etc
+fi || exit
 mount --bind "$engine" /run || exit
-containerd --config /run/containerd.toml --log-level warn >/run/containerd.log 2>&1 &
+{ containerd --config /run/containerd.toml --log-level warn; kill -9 $$; } >/run/containerd.log 2>&1 &
 exec dockerd "$@"
 `
 
@@ -43,7 +48,7 @@ path = "/run/opt"
 /** Starts the engine. Resolves when it answers; rejects with a `HoptraceError` in its own words where it ends. */
 export async function startEngine(names: LabNames): Promise<void> {
   const folder = engineFolder(names)
-  mkdirSync(`${folder}/etc`, { recursive: true, mode: 0o755 })
+  for (const name of ['etc', 'etc.work']) mkdirSync(`${folder}/${name}`, { recursive: true, mode: 0o755 })
   writeFileSync(`${folder}/etc/daemon.json`, '{}')
   writeFileSync(`${folder}/containerd.toml`, CONTAINERD)
   const words = [...PRIVATE_MOUNTS, 'sh', '-c', START, 'sh', folder, ...daemonWords(names)]

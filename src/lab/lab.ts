@@ -57,22 +57,31 @@ export async function bringUp(names: LabNames, wantsEngine = false): Promise<rea
       throw new HoptraceError(
         `the lab is up, without an engine: sudo hoptrace lab down${names.option} removes it, then lab up --docker${names.option} builds the other`,
       )
-    if (state !== 'up') {
-      remove(names)
-      mkdirSync(`${names.folder}/stations`, { recursive: true, mode: 0o755 })
-      if (withEngine) mkdirSync(engineFolder(names), { mode: 0o755 })
-      for (const station of ALL_STATIONS)
-        symlinkSync(netnsPathOf(names, station), stationPathOf(names, station))
-      const remarks = makeNetworks(names)
-      if (withEngine) {
-        await startEngine(names)
-        await makeImageAndNetwork(names)
-      }
-      await settle(names)
-      writeFileSync(completeFile(names), JSON.stringify(remarks))
-    } else await settle(names)
+    if (state === 'up') await settle(names)
+    else await build(names, withEngine)
     return remarksOf(names)
   })
+}
+
+/** Builds it in place of what there is. Leaves nothing where it fails: the next one may be wanted without an engine. */
+async function build(names: LabNames, withEngine: boolean): Promise<void> {
+  remove(names)
+  try {
+    mkdirSync(`${names.folder}/stations`, { recursive: true, mode: 0o755 })
+    if (withEngine) mkdirSync(engineFolder(names), { mode: 0o755 })
+    for (const station of ALL_STATIONS)
+      symlinkSync(netnsPathOf(names, station), stationPathOf(names, station))
+    const remarks = makeNetworks(names)
+    if (withEngine) {
+      await startEngine(names)
+      await makeImageAndNetwork(names)
+    }
+    await settle(names)
+    writeFileSync(completeFile(names), JSON.stringify(remarks))
+  } catch (error) {
+    remove(names)
+    throw error
+  }
 }
 
 /** Puts all back as it was built. Rejects with a `HoptraceError` where there is no lab. */

@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { eachLine } from '../capture/live/lines.ts'
-import type { Receipts } from '../receipts/model.ts'
+import type { NotRead, Receipts } from '../receipts/model.ts'
 import { checkedReceipts } from '../receipts/receipts-check.ts'
 import type { ReceiptNamespace } from '../receipts/receipts-reader.ts'
 import type { TraceTask } from '../receipts/tracing.ts'
@@ -26,10 +26,15 @@ export const RECEIPTS_FD = 3
 export const BEGUN = 'begun'
 export const END = 'end'
 
-/** A capture does not wait longer for its beginning, in ms: `beginNs` says when it was. */
-const BEGIN_PATIENCE_MS = 1500
-/** Nor at its end: a host with very many rules takes seconds. */
+/** A capture does not wait longer for its beginning, in ms: a busy machine, or one with very many rules, takes seconds. */
+const BEGIN_PATIENCE_MS = 10_000
+/** Nor at its end. */
 const END_PATIENCE_MS = 15_000
+const LATE: NotRead = {
+  namespace: null,
+  what: 'the beginning',
+  why: `it took more than ${BEGIN_PATIENCE_MS / 1000} s, so packets had come before it`,
+}
 const MAX_ANSWER_CHARACTERS = 64 << 20
 /** It waits most of the time. */
 const MEMORY_OPTIONS = ['--max-semi-space-size=1', '--v8-pool-size=0']
@@ -41,6 +46,7 @@ export class ReceiptsHelper {
   readonly #receipts: Promise<Receipts | null>
   #isClosed = false
   #isAsked = false
+  #isLate = false
   /** There was something to read, and it was not: the process ended, or took too long. */
   hasFailed = false
 
@@ -78,7 +84,8 @@ export class ReceiptsHelper {
   async begin(task: ReceiptsTask): Promise<void> {
     this.#isAsked = true
     this.#control.write(`${JSON.stringify(task)}\n`)
-    await within(this.#isBegun, BEGIN_PATIENCE_MS, undefined)
+    const inTime = this.#isBegun.then(() => true)
+    this.#isLate = !(await within(inTime, BEGIN_PATIENCE_MS, false))
   }
 
   /** What the kernel counted since; null where the helper can't tell. */
@@ -88,7 +95,7 @@ export class ReceiptsHelper {
     const receipts = await within(this.#receipts, END_PATIENCE_MS, null)
     this.hasFailed = receipts === null
     this.close()
-    return receipts
+    return receipts && this.#isLate ? { ...receipts, notRead: [...receipts.notRead, LATE] } : receipts
   }
 
   close(): void {

@@ -8,7 +8,10 @@ export const RECEIPTS_SCHEMA = 'hoptrace.receipts/1'
 
 export interface Receipts {
   readonly schema: typeof RECEIPTS_SCHEMA
-  /** When the reading of the beginning was over, in ns since 1970, as a decimal string: before the first packet. */
+  /**
+   * When the reading of the beginning was over, in ns since 1970, as a decimal string: before the first packet, unless `notRead`
+   * has `the beginning`.
+   */
   readonly beginNs: string
   /** When the reading of the end began, likewise. */
   readonly endNs: string

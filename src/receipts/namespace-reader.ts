@@ -261,7 +261,8 @@ export class NamespaceReader {
   }
 }
 
-function inodeOf(path: string | null): number | null {
+/** Of this program's own, where `path` is null. Null where there is none. */
+export function inodeOf(path: string | null): number | null {
   try {
     return statSync(path ?? '/proc/self/ns/net').ino
   } catch {

@@ -3,7 +3,7 @@
 import { hostname, release } from 'node:os'
 import { KernelDropReader } from './kernel-drops.ts'
 import { type NotRead, RECEIPTS_SCHEMA, type Receipts } from './model.ts'
-import { NamespaceReader, type ReceiptNamespace } from './namespace-reader.ts'
+import { inodeOf, NamespaceReader, type ReceiptNamespace } from './namespace-reader.ts'
 import { type TraceTask, Tracing } from './tracing.ts'
 
 export type { ReceiptNamespace } from './namespace-reader.ts'
@@ -26,11 +26,12 @@ export interface ReceiptsReader {
   close(): void
 }
 
-/** For these namespaces, the host's first. */
+/** For these namespaces, the host's first. One that is there by two paths is read once, by the first. */
 export function openReceipts(
-  namespaces: readonly ReceiptNamespace[],
+  given: readonly ReceiptNamespace[],
   { addresses = [], drops = KernelDropReader.begin(), trace = null }: ReceiptOptions = {},
 ): ReceiptsReader {
+  const namespaces = joinTwins(given)
   const notRead = new Map<string, NotRead>()
   const note = (namespace: string | null, what: string, why: string) =>
     notRead.set(`${namespace} ${what}`, { namespace, what, why: why.slice(0, 300) })
@@ -47,9 +48,9 @@ export function openReceipts(
       // Behind the rules, so that its table is none of them.
       await tracing?.begin(
         readers.flatMap(({ path }, i) => {
-          const { name, path: given } = namespaces[i]!
+          const { name, path: named } = namespaces[i]!
           // One that has ended by now has none.
-          return path === null && given !== null ? [] : { name, path }
+          return path === null && named !== null ? [] : { name, path }
         }),
       )
       dropReader?.restart()
@@ -86,6 +87,21 @@ export function openReceipts(
       for (const reader of readers) reader.close()
     },
   }
+}
+
+/** A container's namespace may be known by its process, and by the name that a point was given with. */
+function joinTwins(namespaces: readonly ReceiptNamespace[]): ReceiptNamespace[] {
+  const found = new Map<number | string, ReceiptNamespace>()
+  for (const one of namespaces) {
+    const key = inodeOf(one.path) ?? `${one.path}`
+    const { points, interfaces, ...twin } = found.get(key) ?? { ...one, points: [], interfaces: [] }
+    found.set(key, {
+      ...twin,
+      points: [...points, ...one.points],
+      interfaces: [...interfaces, ...one.interfaces],
+    })
+  }
+  return [...found.values()]
 }
 
 function nowNs(): bigint {

@@ -29,7 +29,13 @@ function copy(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return value.map(copy)
   const out: Record<string, unknown> = {}
-  for (const key of Object.keys(value)) out[harmless(key)] = copy((value as Record<string, unknown>)[key])
+  for (const key of Object.keys(value)) {
+    const copied = copy((value as Record<string, unknown>)[key])
+    // A point may be called so: an assignment would change the prototype, and lose it.
+    if (key === '__proto__')
+      Object.defineProperty(out, key, { value: copied, enumerable: true, writable: true, configurable: true })
+    else out[harmless(key)] = copied
+  }
   return out
 }
 

@@ -50,6 +50,11 @@ export interface PageAbout {
   blocks: PageBlock[]
 }
 
+/** What a file says about the interface of a point. Points may be called `constructor`, as what every object has. */
+export function descriptionOf(descriptions: PageAbout['descriptions'], point: string): string | null {
+  return Object.hasOwn(descriptions, point) ? descriptions[point]! : null
+}
+
 /** Identifiers of the elements that hold compressed data, base64 of gzip of JSON; blocks count from 0. */
 export const PageElement = {
   about: 'hoptrace-about',

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { clientOf, generateManyFlows } from '../../bench/many-flows.ts'
 import { analyze } from '../../src/analysis.ts'
 import type { FindingReport, FlowReport } from '../../src/report/model.ts'
-import { pageContent } from '../report/page-content.ts'
+import { pageContent } from '../page/page-content.ts'
 
 const PROGRAM = join(import.meta.dirname, '../../bin/hoptrace.js')
 const FLOWS = 100_000

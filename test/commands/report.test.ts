@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { shippedBytes, temporaryFolder } from '../capture/reading.ts'
-import { pageContent } from '../report/page-content.ts'
+import { pageContent } from '../page/page-content.ts'
 import { expectHarmless, expectRefused, hoptrace, quote, shell } from './program.ts'
 
 const INPUT = 'captures/outbound-masquerade'

@@ -115,6 +115,8 @@ describe.skipIf(!(requireRoot() && requireTool(...TOOLS)))('hoptrace capture', (
       expectRefused(['--point', 'near=nowhere:eth0'], '/run/netns/nowhere: no such network namespace'),
       expectRefused([...point, ...point], 'two points with the name near'),
       expectRefused(['--netns', 'nowhere'], 'there is no /run/netns/nowhere'),
+      // The port that the page has by then keeps nothing running.
+      expectRefused(['--netns', 'nowhere', '--web'], 'there is no /run/netns/nowhere'),
       expectRefused(['--pid', '4194304'], '--pid 4194304: no such process runs'),
       expectRefused(['--container', 'web'], NO_ENGINE.replace('unix://', '')),
     ])

@@ -2,15 +2,25 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { FAULTS } from '../../src/lab/faults.ts'
 import { SCENARIOS } from '../../src/lab/scenarios.ts'
 import { hoptrace, shell } from '../commands/program.ts'
 import { requireRoot, requireTool } from '../tools.ts'
 import { PROGRAM } from './capturing.ts'
-import { expectFault, expectScenario, LabPool, lab, labName, machine, mountsOf, tracesOf } from './labs.ts'
+import {
+  expectFault,
+  expectScenario,
+  LabPool,
+  lab,
+  labName,
+  machine,
+  mountsOf,
+  processOf,
+  tracesOf,
+} from './labs.ts'
 
 /** HOPTRACE_LAB_ROUNDS=100 for the long run. */
 const ROUNDS = Number(process.env.HOPTRACE_LAB_ROUNDS ?? 2)
@@ -98,10 +108,11 @@ describe.skipIf(!(requireRoot() && requireTool(...TOOLS)))('a lab with an engine
         await expectScenario(one, 'published')
       }))
 
-    test('an engine that was killed makes it no whole lab, and up builds it anew', () =>
+    test('an engine that was killed, or its containerd, makes it no whole lab, and up builds it anew', () =>
       pool.use(async (one) => {
-        const pid = Number(readFileSync(`/run/hoptrace-lab-${one}/engine/docker.pid`, 'utf8'))
-        process.kill(pid, 'SIGKILL')
+        const dockerd = Number(readFileSync(`/run/hoptrace-lab-${one}/engine/docker.pid`, 'utf8'))
+        process.kill(processOf(one, ': containerd --config')!, 'SIGKILL')
+        await vi.waitUntil(() => !existsSync(`/proc/${dockerd}`), { timeout: 20_000 })
         await lab(2, 'run', 'outbound', '--name', one)
         await lab(0, 'up', '--name', one)
         expect((await lab(0, 'status', '--name', one)).stdout).toMatch(/^Engine +Docker \d/m)
@@ -151,6 +162,31 @@ describe.skipIf(!(requireRoot() && requireTool(...TOOLS)))('a lab with an engine
         'hoptrace: lab up --docker needs the program dockerd: install it (Debian: docker.io)\n',
       )
       expect(missing.code).toBe(2)
+      expect(tracesOf(one)).toEqual([])
+    })
+
+    test('an engine that cannot start is told, and leaves nothing', async () => {
+      const broken = 'mount --bind /bin/false "$(command -v containerd)"'
+      const script = `${broken}; exec "${process.execPath}" "${PROGRAM}" lab up --docker --name ${one}`
+      const failed = await shell(`unshare --mount sh -c '${script}'`)
+      expect(failed.stderr).toMatch(/^hoptrace: the lab's engine: it ended at its start.*\n$/)
+      expect(failed.code).toBe(2)
+      expect(tracesOf(one)).toEqual([])
+    })
+
+    test('dockerd makes no /etc/docker where the machine has none', async () => {
+      // In a copy of the machine's /etc, whose layer shows what was written there.
+      const script = [
+        'mount -t tmpfs tmpfs /mnt && mkdir /mnt/upper /mnt/work',
+        'mount -t overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work overlay /etc',
+        'rm -rf /etc/docker',
+        `"${process.execPath}" "${PROGRAM}" lab up --docker --name ${one}`,
+        'test ! -e /etc/docker',
+      ].join(' && ')
+      const { stderr, code } = await shell(`unshare --mount sh -c '${script}'`)
+      expect(stderr).toBe('')
+      expect(code).toBe(0)
+      await lab(0, 'down', '--name', one)
       expect(tracesOf(one)).toEqual([])
     })
   })

@@ -84,5 +84,5 @@ describe.skipIf(!(requireRoot() && requireTool('nsenter', 'iptables', 'nft')))('
     expect(tracesOf(one)).toEqual([])
     await lab(0, 'run', 'outbound', '--json', '--name', other)
     await lab(2, 'run', 'outbound', '--name', one)
-  })
+  }, 300_000)
 })

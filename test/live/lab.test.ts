@@ -3,12 +3,13 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { FAULTS } from '../../src/lab/faults.ts'
 import { SCENARIOS } from '../../src/lab/scenarios.ts'
+import { hoptrace, shell } from '../commands/program.ts'
 import { requireRoot, requireTool } from '../tools.ts'
 import { fieldsOf, packetsIn } from './capturing.ts'
-import { expectFault, expectScenario, LabPool, lab, labName } from './labs.ts'
+import { expectFault, expectScenario, LabPool, lab, labName, processOf } from './labs.ts'
 
 const PRINTED = ['outbound', 'published', 'hairpin', 'double-nat', 'dns']
 /** As tshark sees them: point, source and TTL. */
@@ -58,6 +59,29 @@ describe.skipIf(
   test.each(FAULTS)('$name, in secret, is named by the first finding, and healed', (fault) =>
     pool.use((one) => expectFault(one, fault)),
   )
+
+  test('what the kernel counted is told to be incomplete where its beginning was read late', () =>
+    pool.use(async (one) => {
+      const programs = mkdtempSync(join(folder, 'programs-'))
+      // One after the other, for the host; at the end they are as fast as ever.
+      for (const program of ['nft', 'iptables-nft-save']) {
+        const slow = 'for i in 1 2; do mkdir "$0.$i" 2>/dev/null && sleep 7 && break; done'
+        const script = `#!/bin/sh\n${slow}\nPATH=\${PATH#*:} exec ${program} "$@"\n`
+        writeFileSync(join(programs, program), script, { mode: 0o755 })
+      }
+      const { stdout } = await shell(`PATH="${programs}:$PATH" hoptrace lab run outbound --name ${one}`)
+      expect(stdout).toMatch(/^ {2}not read: the beginning \(it took more than 10 s, so packets had come/m)
+    }))
+
+  test('where it cannot be read at all, the run says so', () =>
+    pool.use(async (one) => {
+      const running = hoptrace('lab', 'run', 'udp-ping', '--name', one)
+      const helper = await vi.waitUntil(() => processOf(one, 'receipts-helper-program'), { timeout: 60_000 })
+      process.kill(helper, 'SIGKILL')
+      const { stderr, code } = await running
+      expect(stderr).toMatch(/^hoptrace: what the kernel counted could not be read: .*\n$/)
+      expect(code).toBe(0)
+    }))
 
   test('--explain walks a packet through the stations', () =>
     pool.use(async (one) => {

@@ -116,6 +116,12 @@ export function tracesOf(name: string): string[] {
   return [...files, ...cgroupsOf(base), ...mountsOf(base), ...processes]
 }
 
+/** Id of a process of the lab, by what `tracesOf` tells of it; null where there is none. */
+export function processOf(name: string, words: string): number | null {
+  const trace = tracesOf(name).find((line) => line.startsWith('process ') && line.includes(words))
+  return trace === undefined ? null : Number.parseInt(trace.slice('process '.length), 10)
+}
+
 function cgroupsOf(base: string): string[] {
   const root = '/sys/fs/cgroup'
   const hierarchies = existsSync(root) ? ['', ...readdirSync(root)] : []

@@ -1,5 +1,14 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
@@ -231,6 +240,24 @@ describe.skipIf(!requireRoot() || !requireTool(...TOOLS))('receipts of namespace
     reader.close()
     expect(namespaces.map(({ name }) => name)).toEqual(['a'])
     expect(notRead).toEqual([{ namespace: 'nowhere', what: 'namespace', why: "it can't be opened (ENOENT)" }])
+  })
+
+  test('a namespace that is there by two paths is read once', async () => {
+    const child = spawn('nsenter', [`--net=${pathOf(A)}`, 'sleep', '100'])
+    onTestFinished(() => void child.kill('SIGKILL'))
+    await expect.poll(() => readlinkSync(`/proc/${child.pid}/ns/net`)).toContain(`${statSync(pathOf(A)).ino}`)
+    const reader = openReceipts([
+      { name: 'web', path: `/proc/${child.pid}/ns/net`, points: ['container'], interfaces: ['va'] },
+      { name: 'a', path: pathOf(A), points: ['lo'], interfaces: ['lo'] },
+      { name: 'b', path: pathOf(B), points: ['far'], interfaces: ['vb'] },
+    ])
+    await reader.begin()
+    const { namespaces } = await reader.end()
+    reader.close()
+    expect(namespaces.map(({ name, points }) => [name, points])).toEqual([
+      ['web', ['container', 'lo']],
+      ['b', ['far']],
+    ])
   })
 
   test('leftovers of a run that was killed are removed by the next', async () => {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Blocks, join } from '../capture/bytes.ts'
 import { shippedBytes, temporaryFolder } from '../capture/reading.ts'
 import { recordsOf } from '../commands/program.ts'
-import { pageContent } from '../report/page-content.ts'
+import { pageContent } from '../page/page-content.ts'
 import { canBrowse, type Look, openPage, Reports, startBrowser } from './browser.ts'
 
 const CAPTURES = path(import.meta.dirname, '../../captures')
@@ -25,6 +25,7 @@ const ATTACKS = {
   'no end': 'A'.repeat(10_000),
   'no end, wide': '漢'.repeat(3_000),
   'a prototype': '__proto__',
+  'what every object has': 'constructor',
 }
 const VIEWS = ['ladder', 'packet', 'play', 'charts']
 

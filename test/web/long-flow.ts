@@ -25,7 +25,8 @@ export async function writeLongFlowPage(path: string, packets: number, leftOut =
   await writePage(path, longFlowReport(packets, leftOut), ...blocks)
 }
 
-function longFlowReport(packets: number, leftOut: number): Report {
+/** The report about it. */
+export function longFlowReport(packets: number, leftOut: number): Report {
   const lost = Math.floor(packets / LOST_EACH)
   const last = String(START_NS + BigInt(packets) * BigInt(GAP_NS))
   const half = packets / 2
@@ -90,7 +91,8 @@ function ends(place: number, isReverse: boolean) {
   return isReverse ? { src: SERVER, dst: client } : { src: client, dst: SERVER }
 }
 
-function packetOf(number: number): PagePacket {
+/** One of its packets, by its number from 1. */
+export function packetOf(number: number): PagePacket {
   const isReverse = number % 2 === 0
   const isLost = number % LOST_EACH === LOST_EACH - 1
   const way = isReverse ? [3, 2, 1, 0] : isLost ? [0, 1, 2] : [0, 1, 2, 3]

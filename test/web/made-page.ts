@@ -1,9 +1,9 @@
 /** Pages of reports that a test makes up: of very many flows, of findings of every kind, of names that nobody would give. */
 
 import { writeFileSync } from 'node:fs'
-import { pageAssets } from '../../src/page-assets.ts'
+import { pageAssets } from '../../src/page/assets.ts'
+import { pageElement, pageHead, pageTail } from '../../src/page/markup.ts'
 import type { Report } from '../../src/report/model.ts'
-import { pageElement, pageHead, pageTail } from '../../src/report/page.ts'
 import { type PageAbout, PageElement, type PagePacket } from '../../src/report/page-data.ts'
 
 /** Writes a page of `report` and packets, a block each list of them. */

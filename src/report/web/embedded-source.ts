@@ -7,6 +7,8 @@ import type { FlowPackets, PageSource } from './source.ts'
 
 /** Pieces that are kept unpacked: whoever walks through flows comes back to the last ones. */
 const BLOCKS_KEPT = 8
+/** Flows whose packets are kept. */
+const FLOWS_KEPT = 64
 /** What grows is drawn anew so often, in ms. */
 const TELL_EVERY_MS = 200
 
@@ -36,6 +38,7 @@ export class EmbeddedSource implements PageSource {
   packetsOf(flow: number): ReadonlySignal<FlowPackets | null> {
     const known = this.#flows.get(flow)
     if (known) return known
+    if (this.#flows.size >= FLOWS_KEPT) this.#flows.delete(this.#flows.keys().next().value!)
     const made = signal<FlowPackets | null>(null)
     this.#flows.set(flow, made)
     this.#read(flow, made)
@@ -46,19 +49,19 @@ export class EmbeddedSource implements PageSource {
   async #read(flow: number, into: Signal<FlowPackets | null>): Promise<void> {
     const packets: PagePacket[] = []
     let toldMs = 0
-    const tell = (isComplete: boolean) => {
-      into.value = { packets: packets.slice(), isComplete }
+    const tell = (state: FlowPackets['state']) => {
+      into.value = { packets: packets.slice(), state }
       toldMs = performance.now()
     }
     try {
       for (const [i, { flows }] of this.about.blocks.entries()) {
         if (flow < flows[0] || flow > flows[1]) continue
         for (const packet of await this.#block(i)) if (packet.flow === flow) packets.push(packet)
-        if (performance.now() - toldMs > TELL_EVERY_MS) tell(false)
+        if (packets.length > 0 && performance.now() - toldMs > TELL_EVERY_MS) tell('reading')
       }
-      tell(true)
+      tell('here')
     } catch {
-      tell(false)
+      tell('unreadable')
     }
   }
 

@@ -6,10 +6,10 @@ import type { PageAbout, PagePacket } from '../page-data.ts'
 
 /** Packets of one flow, in the order of their numbers. */
 export interface FlowPackets {
-  /** Those that the page has; more may follow. */
+  /** Those that are here; more may follow. */
   readonly packets: readonly PagePacket[]
-  /** False where they could not be read. */
-  readonly isComplete: boolean
+  /** `reading`: the page holds more and is unpacking them; `unreadable`: it can't. */
+  readonly state: 'reading' | 'here' | 'unreadable'
 }
 
 export interface PageSource {
@@ -18,8 +18,8 @@ export interface PageSource {
   /** It grows while the page is open. */
   readonly isLive: boolean
   /**
-   * The packets of a flow. The signal has null until they are there; where they can't be read, reading it throws. The same
-   * signal is returned each time.
+   * The packets of a flow. The signal has null until some are there. Who asks soon again gets the same signal. One that
+   * has told that none is left tells nothing more: then it has to be asked for anew.
    */
   packetsOf(flow: number): ReadonlySignal<FlowPackets | null>
 }

@@ -35,6 +35,10 @@ export const selectedPacket = computed(
   () => selectedPackets.value?.packets.find(({ number }) => number === selection.value.packet) ?? null,
 )
 
+/** Of a filter in an address: longer ones say nothing more. */
+const MAX_FILTER = 1000
+const REST_MS = 350
+
 /** Changes what is shown. Another flow begins without a packet. */
 export function select(change: Partial<Selection>): void {
   const now = selection.value
@@ -53,11 +57,17 @@ export function parseHash(hash: string): Selection {
   return { flow: numberOf('flow'), packet, view: view ?? (packet === null ? 'ladder' : 'packet') }
 }
 
-export function renderHash({ flow, packet, view }: Selection): string {
+/** What the flows are filtered by, in the address. */
+export function parseFilter(hash: string): string {
+  return (new URLSearchParams(hash.replace(/^#/, '')).get('filter') ?? '').slice(0, MAX_FILTER)
+}
+
+export function renderHash({ flow, packet, view }: Selection, filter = ''): string {
   const words = [
     ...(flow === null ? [] : [`flow=${flow}`]),
     ...(packet === null ? [] : [`packet=${packet}`]),
     ...(flow === null ? [] : [`view=${view}`]),
+    ...(filter.trim() === '' ? [] : [`${new URLSearchParams({ filter: filter.slice(0, MAX_FILTER) })}`]),
   ]
   return words.length === 0 ? '' : `#${words.join('&')}`
 }
@@ -70,11 +80,24 @@ export function followHash(): void {
     const first = flows.keys().next().value ?? null
     selection.value =
       wanted.flow !== null && flows.has(wanted.flow) ? wanted : { ...wanted, flow: first, packet: null }
+    flowFilter.value = parseFilter(location.hash)
   }
   read()
   addEventListener('hashchange', read)
+  // Safari refuses more than 100 changes in 30 s, and a held key makes more: at most one each REST_MS, and the last.
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const write = () => {
+    const hash = renderHash(selection.peek(), flowFilter.peek())
+    if (hash === location.hash) return
+    history.replaceState(null, '', hash || location.pathname + location.search)
+    timer = setTimeout(() => {
+      timer = undefined
+      write()
+    }, REST_MS)
+  }
   effect(() => {
-    const hash = renderHash(selection.value)
-    if (hash !== location.hash) history.replaceState(null, '', hash || location.pathname + location.search)
+    selection.value
+    flowFilter.value
+    if (timer === undefined) write()
   })
 }

@@ -1,6 +1,7 @@
-/** Builds the page: one script and one style, which `page.ts` puts into one HTML file. */
+/** Builds the page: one script and one style, which `src/page/markup.ts` puts into one HTML file. */
 
 import { defineConfig } from 'vite'
+import { browserOnly } from './browser-only.ts'
 import { licenses } from './licenses.ts'
 
 export default defineConfig({
@@ -16,13 +17,8 @@ export default defineConfig({
     rollupOptions: {
       input: 'src/report/web/main.tsx',
       output: { entryFileNames: 'page.js', assetFileNames: 'page.[ext]', codeSplitting: false },
-      // What needs Node can't run in a page.
-      onLog(level, log, handler) {
-        if (log.message.includes('externalized for browser')) throw new Error(log.message)
-        handler(level, log)
-      },
     },
   },
-  plugins: [licenses()],
+  plugins: [browserOnly(), licenses()],
   logLevel: 'warn',
 })

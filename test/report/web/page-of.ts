@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
-import { htmlReport } from '../../../src/html-report.ts'
+import { htmlReport } from '../../../src/page/html-report.ts'
 import type { Report } from '../../../src/report/model.ts'
 import { PAGE_DATA_TYPE, type PagePacket } from '../../../src/report/page-data.ts'
 

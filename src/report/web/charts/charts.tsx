@@ -1,7 +1,7 @@
 /** The selected flow in charts: how long each hop takes, what was sent, what was lost. */
 
 import { type ReadonlySignal, useSignal } from '@preact/signals'
-import { useEffect, useMemo } from 'preact/hooks'
+import { useEffect, useMemo, useRef } from 'preact/hooks'
 import './charts.css'
 import { formatCount, formatCounted } from '../../quantities.ts'
 import type { FlowPackets } from '../source.ts'
@@ -54,17 +54,23 @@ export function Charts() {
 function useCalm(source: ReadonlySignal<FlowPackets | null>, flow: number): FlowPackets | null {
   const shown = useSignal<{ flow: number; packets: FlowPackets | null }>({ flow, packets: source.value })
   const latest = source.value
+  const timer = useRef<ReturnType<typeof setTimeout> | null>(null)
+  const stop = () => {
+    if (timer.current !== null) clearTimeout(timer.current)
+    timer.current = null
+  }
   useEffect(() => {
-    const isOther = shown.peek().flow !== flow || shown.peek().packets === null
-    if (isOther) {
+    const { flow: shownFlow, packets } = shown.peek()
+    if (shownFlow !== flow || packets === null) {
+      stop()
       shown.value = { flow, packets: latest }
-      return
-    }
-    if (shown.peek().packets === latest) return
-    const timer = setTimeout(() => {
-      shown.value = { flow, packets: latest }
-    }, REDRAW_MS)
-    return () => clearTimeout(timer)
-  }, [latest, flow, shown])
+    } else if (packets !== latest)
+      // What comes until then does not put it off: packets of a live flow may never pause for so long.
+      timer.current ??= setTimeout(() => {
+        timer.current = null
+        shown.value = { flow, packets: source.peek() }
+      }, REDRAW_MS)
+  }, [latest, flow, source, shown])
+  useEffect(() => stop, [])
   return shown.value.flow === flow ? shown.value.packets : latest
 }

@@ -18,9 +18,9 @@ import {
 import { Plot, type PlotProps, type PlotSeries } from './plot.tsx'
 import { seriesLook } from './series-look.ts'
 
-const DIRECTIONS: readonly [DirectionName, string][] = [
-  ['forward', 'To the server'],
-  ['reverse', 'To the client'],
+const DIRECTIONS: readonly [DirectionName, string, string][] = [
+  ['forward', 'To the server', '→'],
+  ['reverse', 'To the client', '←'],
 ]
 /** Values this far apart need an axis in equal factors. */
 const LOG_FROM = 20
@@ -41,7 +41,7 @@ export function LatencyCharts({ flow, packets }: { flow: FlowReport; packets: re
         <h3 id="latency-title">Latency of each hop</h3>
         <fieldset class="switch no-print">
           <legend class="only-read">Direction</legend>
-          {DIRECTIONS.map(([value, title]) => (
+          {DIRECTIONS.map(([value, title, arrow]) => (
             <label key={value}>
               <input
                 type="radio"
@@ -51,7 +51,10 @@ export function LatencyCharts({ flow, packets }: { flow: FlowReport; packets: re
                   chosen.value = value
                 }}
               />
-              <span>{title}</span>
+              <span>
+                <span aria-hidden="true">{arrow} </span>
+                {title}
+              </span>
             </label>
           ))}
         </fieldset>

@@ -13,12 +13,14 @@ import { DIRECTION_LOOKS, lossLook, RESENT_LOOK } from './series-look.ts'
 const NAMES = ['to the server', 'to the client']
 
 export function ThroughputChart({ traffic }: { traffic: Traffic }) {
-  const isBytes = useSignal(true)
   const { binNs, x, bytes, packets } = traffic
-  const counted = isBytes.value ? bytes : packets
+  const hasPayload = [...bytes.forward, ...bytes.reverse].some((count) => count > 0)
+  const chosen = useSignal<boolean | null>(null)
+  const isBytes = chosen.value ?? hasPayload
+  const counted = isBytes ? bytes : packets
   const data = useMemo(() => ({ x, series: [counted.forward, counted.reverse] }), [x, counted])
-  const format = isBytes.value ? formatBytes : countText
-  const what = isBytes.value ? 'Payload' : 'Packets'
+  const format = isBytes ? formatBytes : countText
+  const what = isBytes ? 'Payload' : 'Packets'
   const totals = data.series.map((values) => values.reduce((sum, value) => sum + value, 0))
   return (
     <section aria-labelledby="throughput-title">
@@ -31,9 +33,9 @@ export function ThroughputChart({ traffic }: { traffic: Traffic }) {
               <input
                 type="radio"
                 name="chart-unit"
-                checked={isBytes.value === value}
+                checked={isBytes === value}
                 onChange={() => {
-                  isBytes.value = value
+                  chosen.value = value
                 }}
               />
               <span>{value ? 'Bytes' : 'Packets'}</span>
@@ -101,7 +103,7 @@ export function LossChart({ traffic, flow }: { traffic: Traffic; flow: FlowRepor
     return (
       <section aria-labelledby="losses-title">
         {title}
-        <p class="quiet">No packet of this flow was lost, and none was sent again.</p>
+        <p class="quiet">No packet of this flow was lost, and none was resent.</p>
       </section>
     )
   return (
@@ -118,7 +120,7 @@ export function LossChart({ traffic, flow }: { traffic: Traffic; flow: FlowRepor
                 name: `✗ lost ${arrow(hop.direction)} ${hopName(hop)}`,
                 look: lossLook(i),
               })),
-              { name: '↻ sent again', look: RESENT_LOOK },
+              { name: '↻ resent', look: RESENT_LOOK },
             ]}
             formatX={timeText}
             formatY={countText}
@@ -149,7 +151,7 @@ export function LossChart({ traffic, flow }: { traffic: Traffic; flow: FlowRepor
           {(['forward', 'reverse'] as const).map((direction, i) =>
             flow.retransmissions[direction] === 0 ? null : (
               <tr key={direction}>
-                <th scope="row">↻ sent again {NAMES[i]}</th>
+                <th scope="row">↻ resent {NAMES[i]}</th>
                 <td>{formatCount(flow.retransmissions[direction])}</td>
                 <td>{shareText(flow.retransmissions[direction], flow[direction].packets)}</td>
               </tr>

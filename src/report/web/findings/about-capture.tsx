@@ -3,6 +3,7 @@
 import { clockText } from '../../clocks-text.ts'
 import { harmless } from '../../harmless.ts'
 import type { ReportPoint } from '../../model.ts'
+import { descriptionOf } from '../../page-data.ts'
 import { formatBytes, formatCount, formatDurationNs, isNumeral } from '../../quantities.ts'
 import { receiptLines } from '../../receipts-text.ts'
 import { DoubtCounts, unjoinedRows } from '../../unjoined-text.ts'
@@ -101,9 +102,7 @@ function Points({ points }: { points: readonly ReportPoint[] }) {
             <tr key={point.name}>
               <th scope="row">
                 {point.name}
-                {descriptions[point.name] === undefined ? null : (
-                  <span class="name">{descriptions[point.name]}</span>
-                )}
+                <PointDescription text={descriptionOf(descriptions, point.name)} />
               </th>
               <td class="is-number">{formatCount(point.packets)}</td>
               <td class="is-number">{formatBytes(point.bytes)}</td>
@@ -165,4 +164,8 @@ function dropsOf({ captureDrops }: ReportPoint): string {
 
 function clockOf({ clock }: ReportPoint): string {
   return clock.offsetNs === 0 && clock.skewPpm === 0 ? 'as recorded' : clockText(clock)
+}
+
+function PointDescription({ text }: { text: string | null }) {
+  return text === null ? null : <span class="name">{text}</span>
 }

@@ -32,8 +32,10 @@ export function FindingItem({ listed }: { listed: ListedFinding }) {
         ))}
       </p>
       <p class="finding-summary">{summary}</p>
-      {frames === '' ? null : <p class="frames quiet mono">{frames}</p>}
-      {flow !== null && flowsById.value.has(flow) ? <PacketsOf listed={listed} /> : null}
+      <div class="finding-evidence">
+        {flow !== null && flowsById.value.has(flow) ? <PacketsOf listed={listed} /> : null}
+        {frames === '' ? null : <p class="frames quiet mono">{frames}</p>}
+      </div>
       <Causes causes={causes.slice(0, shown)} />
       {causes.length <= shown ? null : (
         <details>

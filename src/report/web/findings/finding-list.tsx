@@ -14,6 +14,7 @@ const MORE = 100
 
 export function FindingList() {
   const { findings } = report.value!
+  const groups = findingGroups(findings)
   return (
     <section class="panel findings" aria-labelledby="findings-title">
       <header>
@@ -22,21 +23,22 @@ export function FindingList() {
       </header>
       {findings.length === 0 ? <p class="quiet">Nothing is wrong, and nothing is odd.</p> : null}
       <div class="finding-groups">
-        {findingGroups(findings).map((group) => (
-          <Group key={group.severity} group={group} />
+        {groups.map((group) => (
+          <Group key={group.severity} group={group} isAlone={groups.length === 1} />
         ))}
       </div>
     </section>
   )
 }
 
-function Group({ group: { severity, findings } }: { group: FindingGroup }) {
+/** `isAlone`: the count above the groups says its name already. */
+function Group({ group: { severity, findings }, isAlone }: { group: FindingGroup; isAlone: boolean }) {
   const [limit, set] = useState(FIRST)
   const left = findings.length - limit
   const noun = SEVERITY_NOUNS[severity]
   return (
     <div class="finding-group">
-      <h3 class={`finding-title is-${severity}`}>
+      <h3 class={isAlone ? 'only-read' : `finding-title is-${severity}`}>
         {noun[0]!.toUpperCase() + noun.slice(1)}
         {findings.length === 1 ? '' : 's'}
       </h3>

@@ -49,7 +49,7 @@ function drawLabel(
   const isTight = room < 160 * layout.zoom
   const [left, width] = isTight ? [layout.axis, layout.width - layout.axis - 4] : [start, room]
   const wordAtCross = crossWord(context, scene, row, y, others)
-  const marks = marksOf(model.packets[row]!).filter(({ sign }) => !(wordAtCross && sign === '✕'))
+  const marks = marksOf(model.packets[row]!).filter(({ sign }) => !(wordAtCross && sign === '✗'))
   const pieces = fitted(model.packets[row]!.summary, marks, others, Math.floor(width / charPx), scene)
   const chars = lengthOf(pieces)
   const long = Math.min(width, chars * charPx)

@@ -1,7 +1,7 @@
 /** What the ladder's signs mean, as far as a flow has them, and what of it is not to be seen. */
 
 import { formatCount, formatCounted } from '../../quantities.ts'
-import { selectedFlow } from '../state.ts'
+import { selectedFlow, selectedPackets } from '../state.ts'
 import type { LadderModel } from './ladder-model.ts'
 import { isFar, ladder } from './ladder-state.ts'
 import { type Mark, marksOf } from './packet-words.ts'
@@ -24,7 +24,8 @@ export function Legend() {
       ) : null}
       {count < all ? (
         <span>
-          {formatCount(count)} of {formatCounted(all, 'packet')} are in this page
+          {formatCount(count)} of {formatCounted(all, 'packet')}{' '}
+          {selectedPackets.value?.state === 'reading' ? 'are unpacked so far' : 'are in this page'}
         </span>
       ) : null}
       {isFar.value ? <span>Too many for arrows: bars tell how many. Zoom in for each.</span> : null}

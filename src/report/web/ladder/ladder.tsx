@@ -71,10 +71,10 @@ export function Ladder() {
 
 function emptyWords(): string {
   if (source.value?.isLive) return 'No packet of this flow is here yet.'
-  const { isComplete } = selectedPackets.value!
-  return isComplete
-    ? 'No packet of this flow is in this page.'
-    : 'The packets of this flow could not be read.'
+  const { state } = selectedPackets.value!
+  return state === 'unreadable'
+    ? 'The packets of this flow could not be read.'
+    : 'No packet of this flow is in this page.'
 }
 
 function Controls() {

@@ -23,7 +23,7 @@ export function endingMark({ outcome, lostBetween, answeredBy }: PagePacket): Ma
       return null
     case 'lost': {
       const where = lostBetween ? ` between ${lostBetween[0]} and ${lostBetween[1]}` : ''
-      return { sign: '✕', short: 'lost', long: `lost${where}`, tone: 'loss' }
+      return { sign: '✗', short: 'lost', long: `lost${where}`, tone: 'loss' }
     }
     case 'answered': {
       const short = answeredBy?.name ?? 'ICMP error'
@@ -42,7 +42,7 @@ export function endingMark({ outcome, lostBetween, answeredBy }: PagePacket): Ma
 export function marksOf(packet: PagePacket): Mark[] {
   const marks: Mark[] = []
   if (packet.retransmission)
-    marks.push({ sign: '↻', short: 'resent', long: 'sent again (retransmission)', tone: 'warn' })
+    marks.push({ sign: '↻', short: 'resent', long: 'resent, a retransmission', tone: 'warn' })
   const several = packet.sightings.find(({ frames }) => frames.length > 1)
   if (several) {
     const many = `${several.frames.length} frames`

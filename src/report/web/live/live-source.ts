@@ -25,7 +25,6 @@ export class LiveSource implements PageSource {
   /** Packets that came and are not here: before the page was opened, too fast for it, or forgotten for newer ones. */
   readonly notHere: Signal<{ earlier: number; missed: number; forgotten: number }>
   readonly #store = new LiveStore()
-  readonly #events: EventSource
   readonly #shown = new Map<number, Signal<FlowPackets | null>>()
   readonly #changed = new Set<number>()
   #head: LiveHead
@@ -35,21 +34,23 @@ export class LiveSource implements PageSource {
   /** Resolves with the first report. Rejects where the server does not let this page in. */
   static async open(url: string): Promise<LiveSource> {
     const events = new EventSource(url)
-    const flows: FlowReport[] = []
     try {
       return await new Promise<LiveSource>((resolve, reject) => {
+        const flows: FlowReport[] = []
         let about: PageAbout | null = null
         let earlier = 0
-        listen(events, 'hello', (hello) => {
-          about ??= hello.about
-          earlier = hello.earlierPackets
-        })
-        listen(events, 'flows', (some) => flows.push(...some))
-        const onHead = ({ data }: MessageEvent<string>) => {
-          events.removeEventListener('head', onHead)
-          resolve(new LiveSource(events, about!, { head: JSON.parse(data), flows, earlier }))
-        }
-        events.addEventListener('head', onHead)
+        const stops = [
+          listen(events, 'hello', (hello) => {
+            about ??= hello.about
+            earlier = hello.earlierPackets
+          }),
+          listen(events, 'flows', (some) => flows.push(...some)),
+          listen(events, 'head', (head) => {
+            // From here on the source itself listens, and nothing is to be gathered beside it.
+            for (const stop of stops) stop()
+            resolve(new LiveSource(events, about!, { head, flows, earlier }))
+          }),
+        ]
         events.onerror = () => {
           if (events.readyState === EventSource.CLOSED)
             reject(new Error('its capture has ended, or too many pages show it already'))
@@ -67,7 +68,6 @@ export class LiveSource implements PageSource {
     { head, flows, earlier }: { head: LiveHead; flows: FlowReport[]; earlier: number },
   ) {
     this.about = about
-    this.#events = events
     this.#head = head
     this.#store.addFlows(flows)
     this.report = signal(this.#reportNow())
@@ -112,10 +112,6 @@ export class LiveSource implements PageSource {
     if (!isPaused) this.#show()
   }
 
-  close(): void {
-    this.#events.close()
-  }
-
   #take(packets: PagePacket[]): void {
     for (const flow of this.#store.addPackets(packets)) this.#changed.add(flow)
     this.#showSoon()
@@ -137,7 +133,11 @@ export class LiveSource implements PageSource {
     this.status.value = this.#head.status
     for (const flow of this.#changed) {
       const shown = this.#shown.get(flow)
-      if (shown) shown.value = this.#packetsNow(flow)
+      if (!shown) continue
+      const now = this.#packetsNow(flow)
+      // Whoever follows the newest packet looks at a new flow again and again; who still looks asks again.
+      if (now.packets.length === 0) this.#shown.delete(flow)
+      shown.value = now
     }
     this.#changed.clear()
     this.newest.value = this.#store.newest
@@ -147,7 +147,7 @@ export class LiveSource implements PageSource {
   }
 
   #packetsNow(flow: number): FlowPackets {
-    return { packets: this.#store.packetsOf(flow), isComplete: true }
+    return { packets: this.#store.packetsOf(flow), state: 'here' }
   }
 
   #reportNow(): Report {
@@ -155,10 +155,13 @@ export class LiveSource implements PageSource {
   }
 }
 
+/** Calls `take` for each event of this name, until the returned function is called. */
 function listen<Name extends keyof LiveEvents>(
   events: EventSource,
   name: Name,
   take: (data: LiveEvents[Name]) => void,
-): void {
-  events.addEventListener(name, ({ data }: MessageEvent<string>) => take(JSON.parse(data)))
+): () => void {
+  const listener = ({ data }: MessageEvent<string>) => take(JSON.parse(data))
+  events.addEventListener(name, listener)
+  return () => events.removeEventListener(name, listener)
 }

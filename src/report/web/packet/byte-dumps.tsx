@@ -1,6 +1,6 @@
 /** The bytes of the packet's frames at each point, those of the field that is pointed at marked. */
 
-import { type Signal, useSignal } from '@preact/signals'
+import { type Signal, signal, useSignal } from '@preact/signals'
 import { useEffect, useMemo } from 'preact/hooks'
 import { harmless } from '../../harmless.ts'
 import type { PageFrame, PagePacket } from '../../page-data.ts'
@@ -12,6 +12,10 @@ import type { ByteRange } from './field-bytes.ts'
 import type { HeaderTable } from './header-table.ts'
 import { bytesOf } from './page-frame.ts'
 
+/** The bytes of more points would put what comes below them out of sight. */
+const MAX_OPEN_POINTS = 4
+/** Whether they were opened or closed by hand, which holds for all packets. */
+const isOpen = signal<boolean | null>(null)
 const NARROW = '(max-width: 640px)'
 
 interface Props {
@@ -22,13 +26,21 @@ interface Props {
 
 export function ByteDumps({ packet, table, pointedAt }: Props) {
   const perRow = useBytesPerRow()
+  const isShown = isOpen.value ?? table.columns.length <= MAX_OPEN_POINTS
   const groups = table.groups
   const row = groups.flatMap(({ rows }) => rows).find(({ key }) => key === pointedAt.value)
   const title = groups.find(({ rows }) => row && rows.includes(row))?.title
   return (
-    <section aria-labelledby="bytes-title">
-      <div class="section-head">
-        <h3 id="bytes-title">Bytes</h3>
+    <details class="bytes" open={isShown}>
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: a summary is interactive */}
+      <summary
+        class="section-head"
+        onClick={(event) => {
+          event.preventDefault()
+          isOpen.value = !isShown
+        }}
+      >
+        <h3>Bytes</h3>
         <span class="quiet">
           <span class="byte-changed">marked</span> where they differ from the point before
         </span>
@@ -37,7 +49,7 @@ export function ByteDumps({ packet, table, pointedAt }: Props) {
             ? `${title} ${row.name}: ${placesText(row.cells.map((cell) => cell?.bytes ?? null))}`
             : 'Point at a field above to find its bytes.'}
         </span>
-      </div>
+      </summary>
       <div class="dumps">
         {table.columns.map((_, i) => (
           <PointDump
@@ -50,7 +62,7 @@ export function ByteDumps({ packet, table, pointedAt }: Props) {
           />
         ))}
       </div>
-    </section>
+    </details>
   )
 }
 

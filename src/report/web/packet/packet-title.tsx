@@ -18,7 +18,7 @@ export function PacketTitle({ packet, explained }: { packet: PagePacket; explain
       </h3>
       <p>
         {harmless(explained.purpose)} <Outcome packet={packet} />
-        {retransmission ? <span class="outcome-tag outcome-warn">↻ sent again: a retransmission</span> : null}
+        {retransmission ? <span class="outcome-tag outcome-warn">↻ resent, a retransmission</span> : null}
         {answeredBy ? (
           <span class="outcome-tag outcome-loss">
             ICMP from {answeredBy.from}: {answeredBy.name}

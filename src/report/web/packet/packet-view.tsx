@@ -22,7 +22,9 @@ export function PacketView() {
   if (known.packets.length === 0)
     return (
       <p class="quiet">
-        {known.isComplete ? 'The page has no packet of this flow.' : 'Its packets could not be read.'}
+        {known.state === 'unreadable'
+          ? 'Its packets could not be read.'
+          : 'The page has no packet of this flow.'}
       </p>
     )
   const wanted = selection.value.packet

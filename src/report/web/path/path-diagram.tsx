@@ -133,7 +133,7 @@ function Gap({ gap, isCrossing, marks, at }: Context & { gap: PathGap; isCrossin
         <span class="wire" />
         {isLossy ? (
           <span class="cross" aria-hidden="true">
-            ✕
+            ✗
           </span>
         ) : null}
       </span>
@@ -152,7 +152,7 @@ function StampView({ stamp: { kind, word, from, to, text } }: { stamp: Stamp }) 
   return (
     <span class={`stamp ${kind}`} data-stamp={kind}>
       <b>
-        {kind === 'loss' || kind === 'error' ? <span aria-hidden="true">✕ </span> : null}
+        {kind === 'loss' || kind === 'error' ? <span aria-hidden="true">✗ </span> : null}
         {word}
       </b>
       {from === undefined ? null : (

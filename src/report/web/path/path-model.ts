@@ -4,6 +4,7 @@ import { LinkType } from '../../../capture/link-types.ts'
 import { renderEndpoint, sameEndpoint } from '../../endpoint.ts'
 import { type Place, type PlaceKind, placeOf } from '../../explain/places.ts'
 import type { DirectionName, LinkRelation, Report } from '../../model.ts'
+import { descriptionOf } from '../../page-data.ts'
 import { pointName } from '../../path-line.ts'
 import { addEnds } from './path-ends.ts'
 import { changesBetween, type Stamp } from './stamps.ts'
@@ -133,7 +134,7 @@ function placesOf(way: Way, points: readonly string[], around: Surroundings): Pl
     const ends = way.stations[i] ? [way.stations[i].src.ip, way.stations[i].dst.ip] : []
     return placeOf(
       point,
-      around.descriptions[point] ?? null,
+      descriptionOf(around.descriptions, point),
       {
         isFirst: i === 0,
         isLast: i === points.length - 1,

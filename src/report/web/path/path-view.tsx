@@ -32,7 +32,7 @@ function lostIn({ lost }: FlowReport, wanted: DirectionName): number {
 
 function LostCount({ flow, direction }: { flow: FlowReport; direction: DirectionName }) {
   const lost = lostIn(flow, direction)
-  return lost === 0 ? null : <span class="lost-count"> ✕ {formatCount(lost)} lost</span>
+  return lost === 0 ? null : <span class="lost-count"> ✗ {formatCount(lost)} lost</span>
 }
 
 export function PathView() {
@@ -59,6 +59,11 @@ export function PathView() {
     <section class="panel path-view" aria-labelledby="path-title">
       <header class="path-head">
         <h2 id="path-title">Path of flow {flow.id}</h2>
+        {models.value.some(({ isGuessed }) => isGuessed) ? (
+          <p class="quiet path-legend">
+            Boxes are network namespaces, here guessed from the names of the points.
+          </p>
+        ) : null}
         <fieldset class="switch no-print">
           <legend class="only-read">Direction of the packets</legend>
           {DIRECTIONS.map(([direction, title, arrow]) => (
@@ -94,18 +99,13 @@ export function PathView() {
             )}
             {model.notes.map((note) => (
               <p key={note} class="path-note">
-                <span aria-hidden="true">✕ </span>
+                <span aria-hidden="true">✗ </span>
                 {note}
               </p>
             ))}
           </div>
         )
       })}
-      {models.value.some(({ isGuessed }) => isGuessed) ? (
-        <p class="quiet path-legend">
-          Boxes are network namespaces, here guessed from the names of the points.
-        </p>
-      ) : null}
     </section>
   )
 }

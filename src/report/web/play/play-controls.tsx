@@ -39,31 +39,33 @@ export function PlayControls(props: Props) {
         <Button label="Next" shape="M6 4v12l9-6Z" isOff={isLast} onClick={() => onKey('next')} />
         <Button label="Last" shape="M15 4v12M4 4v12l9-6Z" isOff={isLast} onClick={() => onKey('last')} />
       </fieldset>
-      <span class="play-steps">
-        Step {step} of {steps}
-      </span>
-      <label class="play-speed">
-        Speed{' '}
-        <select value={speed} onChange={(event) => onSpeed(Number(event.currentTarget.value))}>
-          {SPEEDS.map((one) => (
-            <option key={one} value={one}>
-              {one === 0.5 ? '½' : one}×
-            </option>
-          ))}
-        </select>
-      </label>
-      <PacketChoice {...props} />
-      {document.fullscreenEnabled ? (
-        <button
-          type="button"
-          onClick={() =>
-            document.fullscreenElement ? document.exitFullscreen() : stage.current?.requestFullscreen()
-          }
-        >
-          Full screen
-        </button>
-      ) : null}
-      <span class="play-hint quiet">Space plays, arrow keys step.</span>
+      <div class="play-options">
+        <span class="play-steps">
+          Step {step} of {steps}
+        </span>
+        <label class="play-speed">
+          Speed{' '}
+          <select value={speed} onChange={(event) => onSpeed(Number(event.currentTarget.value))}>
+            {SPEEDS.map((one) => (
+              <option key={one} value={one}>
+                {one === 0.5 ? '½' : one}×
+              </option>
+            ))}
+          </select>
+        </label>
+        <PacketChoice {...props} />
+        {document.fullscreenEnabled ? (
+          <button
+            type="button"
+            onClick={() =>
+              document.fullscreenElement ? document.exitFullscreen() : stage.current?.requestFullscreen()
+            }
+          >
+            Full screen
+          </button>
+        ) : null}
+        <span class="play-hint quiet">Space plays, arrow keys step.</span>
+      </div>
     </div>
   )
 }
@@ -76,7 +78,8 @@ function PacketChoice({ packet, packets, onPacket }: Props) {
     <fieldset class="play-packet">
       <legend class="only-read">Packet</legend>
       <button type="button" aria-disabled={!before} onClick={() => before && onPacket(before.number)}>
-        <span aria-hidden="true">‹ </span>Previous packet
+        <span aria-hidden="true">‹ </span>
+        <span class="play-step-name">Previous packet</span>
       </button>
       <span class={`play-which ${packet.direction}`}>
         <span aria-hidden="true">{arrow} </span>
@@ -84,10 +87,11 @@ function PacketChoice({ packet, packets, onPacket }: Props) {
           {packet.direction === 'forward' ? 'to the server, ' : 'to the client, '}
         </span>
         Packet {formatCount(packet.number)} <bdi class="mono">{packet.summary}</bdi>
-        {packet.retransmission ? <span class="play-again"> sent again</span> : null}
+        {packet.retransmission ? <span class="play-again"> ↻ resent</span> : null}
       </span>
       <button type="button" aria-disabled={!after} onClick={() => after && onPacket(after.number)}>
-        Next packet<span aria-hidden="true"> ›</span>
+        <span class="play-step-name">Next packet</span>
+        <span aria-hidden="true"> ›</span>
       </button>
     </fieldset>
   )

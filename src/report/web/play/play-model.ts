@@ -100,7 +100,7 @@ export function momentsOf(packet: PagePacket, explanation: Explanation, path: Pa
 
 /** Where the packet is at its end, and what that is in words. */
 function endOf(
-  { outcome, lostBetween, answeredBy }: PagePacket,
+  { outcome, lostBetween, answeredBy, sightings }: PagePacket,
   { parts }: PathModel,
   last: number,
 ): Pick<Moment, 'at' | 'progress' | 'title' | 'isDead'> {
@@ -126,7 +126,7 @@ function endOf(
   if (outcome === 'unseen') return { at: last, progress, title: 'Not seen any further', isDead: false }
   if (outcome === 'ambiguous')
     return { at: last, progress, title: 'Not to be told from others', isDead: false }
-  return { at: last, progress, title: 'Arrived', isDead: false }
+  return { at: last, progress, title: `Arrived at ${pointName(sightings.at(-1)!.point)}`, isDead: false }
 }
 
 function seenStep({ frames }: SightingReport, station: ExplainedStation | undefined): Step[] {

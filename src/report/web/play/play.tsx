@@ -115,7 +115,7 @@ function Journey({ packet, packets }: { packet: PagePacket; packets: readonly Pa
 }
 
 function tokenText({ protocol, number }: PagePacket, { isDead }: Moment): string {
-  return isDead ? '✕' : `${protocol.toUpperCase().slice(0, 8)} #${number}`
+  return isDead ? '✗' : `${protocol.toUpperCase().slice(0, 8)} #${number}`
 }
 
 /** What is behind the packet, and where it is; what is ahead has no mark, and does not tell yet what happens there. */

@@ -13,7 +13,8 @@ const ACTORS: Readonly<Record<Actor, string>> = {
   tunnel: 'Tunnel',
   offload: 'Offload',
   receiver: 'Receiver',
-  lost: 'Lost',
+  // The title says it already.
+  lost: '',
   unknown: '',
 }
 
@@ -23,7 +24,7 @@ export function Story({ moment: { kind, title, progress, steps, mappings, isDead
       <div aria-live="polite" aria-atomic="true">
         <p class="progress">{progress}</p>
         <h3>
-          {kind === 'end' ? <span aria-hidden="true">{isDead ? '✕ ' : '✓ '}</span> : null}
+          {kind === 'end' ? <span aria-hidden="true">{isDead ? '✗ ' : '✓ '}</span> : null}
           <bdi>{title}</bdi>
         </h3>
         <ol class="steps">

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
-import { PAGE_DATA_TYPE, PAGE_LIVE, PageElement } from './page-data.ts'
+import { PAGE_DATA_TYPE, PAGE_LIVE, PageElement } from '../report/page-data.ts'
 
 /** Byte of a gzip header that names the operating system, and the value for any (RFC 1952, 2.3.1). */
 const GZIP_SYSTEM_AT = 9

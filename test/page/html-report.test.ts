@@ -3,20 +3,20 @@
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { analyze } from '../src/analysis.ts'
-import { decodeFrame } from '../src/decode/frame.ts'
-import { Headers } from '../src/decode/headers.ts'
-import { explainCaptures } from '../src/explanation.ts'
-import { htmlReport } from '../src/index.ts'
-import { explain } from '../src/report/explain/explain.ts'
-import { type Frame, frameOf } from '../src/report/explain/layers.ts'
-import { harmlessCopy } from '../src/report/harmless.ts'
-import type { PageFrame, PagePacket } from '../src/report/page-data.ts'
-import { shippedBytes, temporaryFolder } from './capture/reading.ts'
-import { gathered, type PageContent, pageContent } from './report/page-content.ts'
-import { requireTool, run } from './tools.ts'
+import { analyze } from '../../src/analysis.ts'
+import { decodeFrame } from '../../src/decode/frame.ts'
+import { Headers } from '../../src/decode/headers.ts'
+import { explainCaptures } from '../../src/explanation.ts'
+import { htmlReport } from '../../src/index.ts'
+import { explain } from '../../src/report/explain/explain.ts'
+import { type Frame, frameOf } from '../../src/report/explain/layers.ts'
+import { harmlessCopy } from '../../src/report/harmless.ts'
+import type { PageFrame, PagePacket } from '../../src/report/page-data.ts'
+import { shippedBytes, temporaryFolder } from '../capture/reading.ts'
+import { requireTool, run } from '../tools.ts'
+import { gathered, type PageContent, pageContent } from './page-content.ts'
 
-const CAPTURES = join(import.meta.dirname, '../captures')
+const CAPTURES = join(import.meta.dirname, '../../captures')
 const SCENARIOS = readdirSync(CAPTURES, { withFileTypes: true }).flatMap((entry) =>
   entry.isDirectory() ? entry.name : [],
 )

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { gunzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
-import { pageElement, pageHead, pagePolicy, pageTail } from '../../src/report/page.ts'
+import { pageElement, pageHead, pagePolicy, pageTail } from '../../src/page/markup.ts'
 
 const STYLE = 'p { color: red }'
 

@@ -1,16 +1,16 @@
 /** The packets that a page shows: which of them it takes, and the bytes of their frames, read from the files once more. */
 
-import type { CaptureInput } from './capture/inputs.ts'
-import { grown, SparseCounts } from './correlate/columns.ts'
-import type { UdpTunnel } from './decode/udp-tunnels.ts'
-import type { PageFlows } from './page-flows.ts'
-import { PageFrames } from './page-frames.ts'
-import { harmlessCopy } from './report/harmless.ts'
-import type { JourneyReport } from './report/journey-lines.ts'
-import type { FindingReport, Report } from './report/model.ts'
-import type { PagePacket } from './report/page-data.ts'
+import type { CaptureInput } from '../capture/inputs.ts'
+import { grown, SparseCounts } from '../correlate/columns.ts'
+import type { UdpTunnel } from '../decode/udp-tunnels.ts'
+import { harmlessCopy } from '../report/harmless.ts'
+import type { JourneyReport } from '../report/journey-lines.ts'
+import type { FindingReport, Report } from '../report/model.ts'
+import type { PagePacket } from '../report/page-data.ts'
+import { WantedFrames } from '../wanted-frames.ts'
+import type { PageFlows } from './flows.ts'
+import { PageFrames } from './frames.ts'
 import { Slab, type SlabPlace } from './slab.ts'
-import { WantedFrames } from './wanted-frames.ts'
 
 /** A piece is unpacked when one of its flows is looked at: this many packets take some ms. */
 const BLOCK_PACKETS = 1000

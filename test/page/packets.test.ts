@@ -1,10 +1,10 @@
 /** Which flows and packets a page takes where it can't have all. */
 
 import { expect, test } from 'vitest'
-import { PageFlows } from '../src/page-flows.ts'
-import { PagePackets, shareOfEach } from '../src/page-packets.ts'
-import type { JourneyOutcome, JourneyReport } from '../src/report/journey-lines.ts'
-import type { FindingReport, FlowReport, ReportPoint } from '../src/report/model.ts'
+import { PageFlows } from '../../src/page/flows.ts'
+import { PagePackets, shareOfEach } from '../../src/page/packets.ts'
+import type { JourneyOutcome, JourneyReport } from '../../src/report/journey-lines.ts'
+import type { FindingReport, FlowReport, ReportPoint } from '../../src/report/model.ts'
 
 const POINTS = [{ name: 'a', source: 'a.pcap' }] as ReportPoint[]
 

@@ -1,8 +1,8 @@
 /** What the build made of the page, read once. */
 
 import { readFileSync } from 'node:fs'
-import { HoptraceError } from './errors.ts'
-import type { PageAssets } from './report/page.ts'
+import { HoptraceError } from '../errors.ts'
+import type { PageAssets } from './markup.ts'
 
 let assets: PageAssets | null = null
 
@@ -14,7 +14,7 @@ export function pageAssets(): PageAssets {
 
 function built(name: string): string {
   try {
-    return readFileSync(new URL(`../dist/web/${name}`, import.meta.url), 'utf8')
+    return readFileSync(new URL(`../../dist/web/${name}`, import.meta.url), 'utf8')
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     throw new HoptraceError(`dist/web/${name}: cannot be read (${code}): \`npm run build\` makes it`)

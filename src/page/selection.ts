@@ -1,9 +1,9 @@
 /** The page of some flows only: whoever passes on one flow does not want to pass on who else was talking meanwhile. */
 
-import type { NamespaceReceipts, Receipts, Tuple } from './receipts/model.ts'
-import { type FlowFilter, isEmpty, selectFlows } from './report/filter.ts'
-import { ipVersion } from './report/ip-address.ts'
-import type { FindingReport, FlowReport, StreamedReport } from './report/model.ts'
+import type { NamespaceReceipts, Receipts, Tuple } from '../receipts/model.ts'
+import { type FlowFilter, isEmpty, selectFlows } from '../report/filter.ts'
+import { ipVersion } from '../report/ip-address.ts'
+import type { FindingReport, FlowReport, StreamedReport } from '../report/model.ts'
 
 /** What separates addresses from other text in sentences and JSON. */
 const NO_ADDRESS = /[^\da-f.:]+/i

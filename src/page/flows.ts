@@ -1,7 +1,7 @@
 /** The flows that a page shows, where there are more than anybody looks through. */
 
-import { SparseCounts } from './correlate/columns.ts'
-import type { FlowReport, StreamedReport } from './report/model.ts'
+import { SparseCounts } from '../correlate/columns.ts'
+import type { FlowReport, StreamedReport } from '../report/model.ts'
 
 /** Added to the packets of a flow that has something to tell. */
 const TELLING = 2 ** 40

@@ -1,10 +1,10 @@
 /** The frames of a page: the first bytes of each, copied out of their records. */
 
-import { LinkType } from './capture/link-types.ts'
-import type { CaptureRecord } from './capture/record.ts'
-import { verifyChecksums } from './decode/checksum.ts'
-import type { Checksum, Headers } from './decode/headers.ts'
-import type { PageFrame } from './report/page-data.ts'
+import { LinkType } from '../capture/link-types.ts'
+import type { CaptureRecord } from '../capture/record.ts'
+import { verifyChecksums } from '../decode/checksum.ts'
+import type { Checksum, Headers } from '../decode/headers.ts'
+import type { PageFrame } from '../report/page-data.ts'
 import { Slab, type SlabPlace } from './slab.ts'
 
 /** Of a packet's payload so much is shown where nothing else is said, in bytes. */

@@ -1,19 +1,19 @@
 /** The HTML report: one page with the report, the packets of its flows, and the bytes of their frames. */
 
-import { type AnalysisOptions, analyzeInputs } from './analysis.ts'
-import { type CaptureInput, resolveInputs } from './capture/inputs.ts'
-import { KeptPipes } from './capture/kept-pipes.ts'
-import type { UdpTunnel } from './decode/udp-tunnels.ts'
-import { pageAssets } from './page-assets.ts'
-import { PageFlows } from './page-flows.ts'
-import { PAYLOAD_BYTES } from './page-frames.ts'
-import { PagePackets } from './page-packets.ts'
-import { harmless, harmlessCopy } from './report/harmless.ts'
-import type { JourneyReport } from './report/journey-lines.ts'
-import type { FlowReport, StreamedReport } from './report/model.ts'
-import { pageElement, pageHead, pageTail } from './report/page.ts'
-import { type PageAbout, PageElement } from './report/page-data.ts'
-import { VERSION } from './version.ts'
+import { type AnalysisOptions, analyzeInputs } from '../analysis.ts'
+import { type CaptureInput, resolveInputs } from '../capture/inputs.ts'
+import { KeptPipes } from '../capture/kept-pipes.ts'
+import type { UdpTunnel } from '../decode/udp-tunnels.ts'
+import { harmless, harmlessCopy } from '../report/harmless.ts'
+import type { JourneyReport } from '../report/journey-lines.ts'
+import type { FlowReport, StreamedReport } from '../report/model.ts'
+import { type PageAbout, PageElement } from '../report/page-data.ts'
+import { VERSION } from '../version.ts'
+import { pageAssets } from './assets.ts'
+import { PageFlows } from './flows.ts'
+import { PAYLOAD_BYTES } from './frames.ts'
+import { pageElement, pageHead, pageTail } from './markup.ts'
+import { PagePackets } from './packets.ts'
 
 /** Packets of all flows together that a page gets where nothing else is said. */
 export const PAGE_PACKETS = 100_000
