@@ -98,6 +98,8 @@ async function analyzed(args: string[], flags: AnalyzeFlags, pipes: KeptPipes): 
   )
   const stdout = standardOutput()
   const showsReport = !streamsJourneys && !streamsTap(flags)
+  // Before anything is opened for writing: what lies there is emptied by that.
+  const resolved = await resolveInputs(args)
   const journeyFile =
     journeyPath === undefined || streamsJourneys ? null : await outputFile(journeyPath, '--journeys')
   const pageFile = flags.html === undefined ? null : await outputFile(flags.html, '--html')
@@ -106,7 +108,6 @@ async function analyzed(args: string[], flags: AnalyzeFlags, pipes: KeptPipes): 
   const bar = progressBar()
   if (args.some(isLive)) reportOnInterrupt()
   const filter = filterOf(flags)
-  const resolved = await resolveInputs(args)
   const inputs = pageFile ? await pipes.keep(resolved.inputs) : resolved.inputs
   const analysis = await analyzeInputs(
     { ...resolved, inputs },

@@ -40,9 +40,9 @@ Examples:
 
 The page holds all that it shows: path, flows, findings, packets with their first
 bytes. It loads nothing, and opens from disk. Addresses, names and the paths of the
-captures are in it; --payload 0 leaves out only what packets carry. With --flow,
---filter and the like the names and connections of other flows are left out; points,
-interfaces, rules and counters of the host are not.`
+captures are in it; --payload 0 leaves out only what packets carry, also
+the names that DNS was asked for. --flow, --filter and the like leave out names and
+connections of other flows, and not the host's points, interfaces, rules, counters.`
 
 /** Makes the command. */
 export function reportCommand(): Command {

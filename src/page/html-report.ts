@@ -6,7 +6,7 @@ import { KeptPipes } from '../capture/kept-pipes.ts'
 import type { UdpTunnel } from '../decode/udp-tunnels.ts'
 import { harmless, harmlessCopy } from '../report/harmless.ts'
 import type { JourneyReport } from '../report/journey-lines.ts'
-import type { StreamedReport } from '../report/model.ts'
+import type { FlowReport, StreamedReport } from '../report/model.ts'
 import { type PageAbout, PageElement } from '../report/page-data.ts'
 import { VERSION } from '../version.ts'
 import { pageAssets } from './assets.ts'
@@ -27,7 +27,7 @@ export interface PageOptions {
   title?: string | undefined
   /** Packets of all flows together that the page gets, the same number of each large flow: 100,000 else. */
   maxPackets?: number | undefined
-  /** Bytes of payload that are kept of each frame, 0 for headers alone: 64 else. */
+  /** Bytes of payload that are kept of each frame, 0 for headers alone, without names that DNS was asked for: 64 else. */
   payloadBytes?: number | undefined
 }
 
@@ -78,6 +78,7 @@ export class ReportPage {
   readonly #flows: PageFlows
   readonly #packets: PagePackets
   readonly #title: string
+  readonly #hasContents: boolean
   readonly #tunnelPorts: ReadonlyMap<number, UdpTunnel> | undefined
 
   constructor(
@@ -92,6 +93,7 @@ export class ReportPage {
       tunnelPorts,
     })
     this.#title = title
+    this.#hasContents = payloadBytes !== 0
     this.#tunnelPorts = tunnelPorts
   }
 
@@ -119,7 +121,7 @@ export class ReportPage {
     const blocks = this.#packets.blocks()
     yield pageHead(pageAssets(), harmless(this.#title))
     yield await pageElement(PageElement.about, [JSON.stringify(this.#about(descriptions, blocks))])
-    yield await pageElement(PageElement.report, gathered(reportJson(this.#report, this.#flows)))
+    yield await pageElement(PageElement.report, gathered(reportJson(this.#report, this.#shownFlows())))
     // One is compressed while the next is put together.
     let made = Promise.resolve('')
     for (const [i, block] of blocks.entries()) {
@@ -129,6 +131,11 @@ export class ReportPage {
     }
     yield await made
     yield pageTail()
+  }
+
+  /** Names that DNS was asked for are contents of packets. */
+  *#shownFlows(): Generator<FlowReport> {
+    for (const flow of this.#flows) yield this.#hasContents ? flow : { ...flow, dnsNames: [] }
   }
 
   #about(descriptions: ReadonlyMap<string, string>, blocks: PageAbout['blocks']): PageAbout {
@@ -147,7 +154,7 @@ export class ReportPage {
 }
 
 /** The report as JSON with these flows, one at a time; all text in it is harmless. */
-function* reportJson(report: StreamedReport, flows: PageFlows): Generator<string> {
+function* reportJson(report: StreamedReport, flows: Iterable<FlowReport>): Generator<string> {
   const { flows: _, ...others } = report
   yield `${JSON.stringify(harmlessCopy(others)).slice(0, -1)},"flows":[`
   let before = ''

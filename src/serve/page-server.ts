@@ -46,6 +46,8 @@ export class PageServer {
   readonly #server: Server
   readonly #session: PageSession
   readonly #streams = new Set<EventStream>()
+  /** Connections on which something is being answered. */
+  readonly #answering = new WeakSet<Socket>()
   #served: Served | null = null
   readonly #html: { text: string; policy: string }
   #isEnding = false
@@ -74,6 +76,10 @@ export class PageServer {
     this.#session = new PageSession((server.address() as AddressInfo).port)
     server.on('error', () => {})
     server.on('request', (request, response) => {
+      if (this.#isPipelined(request, response)) {
+        request.socket.destroy()
+        return
+      }
       try {
         this.#answer(request, response)
       } catch {
@@ -126,6 +132,17 @@ export class PageServer {
     this.#served?.downloads.close()
     this.#server.close()
     this.#server.closeAllConnections()
+  }
+
+  /**
+   * Requests behind one that is not answered yet: no browser sends any, and a thousand of them in one piece would keep the
+   * capture waiting.
+   */
+  #isPipelined({ socket }: IncomingMessage, response: ServerResponse): boolean {
+    if (socket.destroyed || this.#answering.has(socket)) return true
+    this.#answering.add(socket)
+    for (const event of ['finish', 'close']) response.once(event, () => this.#answering.delete(socket))
+    return false
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {

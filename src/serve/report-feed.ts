@@ -60,7 +60,8 @@ export class ReportFeed {
       size = 0
     }
     if (flows.length > 0) yield { event: 'flows', json: `[${flows.join(',')}]`, version: known }
-    const gone = known === 0 ? [] : [...this.#gone].flatMap(([id, at]) => (at > known ? id : []))
+    // A page that connects again begins anew, and may know flows that are gone since.
+    const gone = [...this.#gone].flatMap(([id, at]) => (at > known ? id : []))
     yield { event: 'head', json: JSON.stringify({ ...this.#head, gone }), version }
   }
 }

@@ -50,6 +50,13 @@ describe('bad usage is one line and exit code 2', () => {
     expect(statSync(file).size).toBe(size)
   })
 
+  test('a page that lies there is not emptied for inputs that are not there', async () => {
+    const file = folder.write('old.html', Buffer.from('old'))
+    expectRefused(await hoptrace('analyze', '/nowhere', '--html', file), 'no such file')
+    expectRefused(await hoptrace('report', '/nowhere', '-o', file), 'no such file')
+    expect(readFileSync(file, 'utf8')).toBe('old')
+  })
+
   test.each([
     [['--html', '-'], '--html wants a file'],
     [['--html', '/dev/stdout'], '--html wants a file'],

@@ -117,7 +117,8 @@ describe.skipIf(!requireTool('tshark'))('bytes', () => {
     const folders = ['udp-and-ping', 'double-nat', 'embedded-dns']
     for (const scenario of folders) {
       const input = join(CAPTURES, scenario)
-      const { packets } = await pageOf([input], { payloadBytes: 0 })
+      const { packets, report } = await pageOf([input], { payloadBytes: 0 })
+      expect(report.flows.flatMap(({ dnsNames }) => dnsNames)).toEqual([])
       const full = await pageOf([input], { payloadBytes: 65_535 })
       for (const [i, packet] of packets.entries())
         for (const [j, frames] of packet.bytes.entries())

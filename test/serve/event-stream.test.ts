@@ -138,6 +138,8 @@ test('of the report only what has changed is told, and all of it to a new page',
   const late = open(of)
   await late.page.read()
   expect(ids(late.page)).toEqual([[2, 3, 4]])
+  // It may be one that comes back, and knows the flow.
+  expect(late.page.events<LiveHead>('head').map(({ gone }) => gone)).toEqual([[1]])
 })
 
 test('the end comes behind all else', async () => {

@@ -1,6 +1,7 @@
 /** The server of a live page, with downloads that can't be made: the program goes on, and the browser is told. */
 
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
@@ -28,7 +29,8 @@ async function begin(parts: () => KeptPart[]) {
   const { port, searchParams } = new URL(server.address)
   const { headers } = await ask(Number(port), `/?token=${searchParams.get('token')}`)
   const Cookie = headers['set-cookie']![0]!.split(';')[0]!
-  return { downloads, get: (path: string) => ask(Number(port), path, { Cookie }) }
+  const get = (path: string) => ask(Number(port), path, { Cookie })
+  return { downloads, get, port: Number(port), Cookie }
 }
 
 function part(lenBytes: number): KeptPart {
@@ -91,3 +93,35 @@ test('files that are gone: the browser sees that it does not get all', async () 
   expect((await get('/')).status).toBe(200)
   expect(downloads.running).toBe(0)
 })
+
+test('requests behind one that is not answered yet end the connection, those after it do not', async () => {
+  const { port, Cookie } = await begin(() => [part(100)])
+  const asked = `GET / HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nCookie: ${Cookie}\r\n\r\n`
+  for (const times of [2, 2000]) expect(await answersTo(port, asked.repeat(times))).toBeLessThanOrEqual(1)
+  const socket = connect({ host: '127.0.0.1', port })
+  onTestFinished(() => void socket.destroy())
+  let text = ''
+  socket.setEncoding('latin1').on('data', (more: string) => {
+    text += more
+    if (text.endsWith('\r\n0\r\n\r\n') && answers(text) < 20) socket.write(asked)
+  })
+  socket.write(asked)
+  await expect.poll(() => answers(text), { timeout: 30_000 }).toBe(20)
+})
+
+/** How many answers come until the connection ends. */
+async function answersTo(port: number, bytes: string): Promise<number> {
+  const socket = connect({ host: '127.0.0.1', port })
+  socket.on('error', () => {})
+  let text = ''
+  socket.setEncoding('latin1').on('data', (more: string) => {
+    text += more
+  })
+  socket.write(bytes)
+  await new Promise((resolve) => socket.once('close', resolve))
+  return answers(text)
+}
+
+function answers(text: string): number {
+  return text.split('HTTP/1.1 200 OK').length - 1
+}
