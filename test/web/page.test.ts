@@ -173,7 +173,7 @@ describe.skipIf(!canBrowse)('the page', () => {
     await page.keyboard.press('Enter')
     expect(await page.locator(':focus .cell-id').textContent()).toBe('3')
     await page.keyboard.press('Enter')
-    expect(hashOf(page)).toBe('#flow=3&view=ladder&filter=udp+and+state+refused')
+    await expect.poll(() => hashOf(page)).toBe('#flow=3&view=ladder&filter=udp+and+state+refused')
     await page.keyboard.press('Enter')
     expect(await page.locator(':focus').getAttribute('role')).toBe('tab')
     await page.keyboard.press('ArrowRight')
