@@ -51,14 +51,14 @@ describe.skipIf(!canBrowse)('findings', () => {
     const dropped = item(page, 'dropped-between-points')
     await dropped.getByRole('button', { name: /^Show its packets/ }).click()
     await dropped.getByText(`, 1 of ${lost.length}`).waitFor()
-    expect(selected(page).get('packet')).toBe(String(lost[0]))
-    expect(selected(page).get('view')).toBe('packet')
+    await expect.poll(() => selected(page).get('packet')).toBe(String(lost[0]))
+    await expect.poll(() => selected(page).get('view')).toBe('packet')
     for (const number of lost.slice(1)) {
       await dropped.getByRole('button', { name: /^Next packet/ }).click()
-      expect(selected(page).get('packet')).toBe(String(number))
+      await expect.poll(() => selected(page).get('packet')).toBe(String(number))
     }
     await dropped.getByRole('button', { name: `Packet ${lost[1]}`, exact: true }).click()
-    expect(selected(page).get('packet')).toBe(String(lost[1]))
+    await expect.poll(() => selected(page).get('packet')).toBe(String(lost[1]))
     expect(await dropped.locator('[aria-current]').textContent()).toBe(String(lost[1]))
     expect(await accessibilityFaults(page)).toEqual([])
 
@@ -66,7 +66,7 @@ describe.skipIf(!canBrowse)('findings', () => {
     await again.getByRole('button', { name: /^Show its packets/ }).click()
     const resent = numbersOf(({ retransmission }) => retransmission)
     await again.getByText(`, 1 of ${resent.length}`).waitFor()
-    expect(selected(page).get('packet')).toBe(String(resent[0]))
+    await expect.poll(() => selected(page).get('packet')).toBe(String(resent[0]))
     expect(faults).toEqual([])
     await page.context().close()
   })
@@ -102,13 +102,13 @@ describe.skipIf(!canBrowse)('findings', () => {
   test('lead to another flow, whose row is then the selected one', async () => {
     const { page } = await openPage(browser, await reports.make(join(CAPTURES, 'udp-and-ping')))
     await item(page, 'ttl-expired').getByRole('button', { name: 'flow 4' }).click()
-    expect(selected(page).get('flow')).toBe('4')
+    await expect.poll(() => selected(page).get('flow')).toBe('4')
     expect(await page.locator('.grid-body [aria-selected=true] .cell-id').textContent()).toBe('4')
     await item(page, 'connection-refused')
       .getByRole('button', { name: /^Show its packets/ })
       .click()
     await expect.poll(() => selected(page).get('packet')).toBe('1')
-    expect(selected(page).get('flow')).toBe('3')
+    await expect.poll(() => selected(page).get('flow')).toBe('3')
     await page.context().close()
   })
 

@@ -112,7 +112,7 @@ describe.skipIf(!canBrowse)('the headers of a packet', () => {
     expect(await previous.getAttribute('aria-disabled')).toBe('true')
     await page.locator('.packet-bar').getByRole('button', { name: 'Next' }).click()
     await expect.poll(() => title.textContent()).toContain('Packet 2 ')
-    expect(new URL(page.url()).hash).toBe('#flow=1&packet=2&view=packet')
+    await expect.poll(() => new URL(page.url()).hash).toBe('#flow=1&packet=2&view=packet')
     await page.keyboard.press('n')
     await expect.poll(() => title.textContent()).toContain('Packet 3 ')
     await page.keyboard.press('p')

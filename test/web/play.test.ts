@@ -208,11 +208,11 @@ describe.skipIf(!canBrowse)('the play', () => {
   test('the address keeps the packet, and brings back the same', async () => {
     const { page } = await open('double-nat', '#flow=1&view=play')
     await press(page, 'ArrowRight', 2)
-    expect(new URL(page.url()).hash).toBe('#flow=1&packet=1&view=play')
+    await expect.poll(() => new URL(page.url()).hash).toBe('#flow=1&packet=1&view=play')
     await page.getByRole('button', { name: 'Next packet' }).click()
     await page.locator('.play-which', { hasText: 'Packet 2' }).waitFor()
     expect((await stepOf(page))[0]).toBe(1)
-    expect(new URL(page.url()).hash).toBe('#flow=1&packet=2&view=play')
+    await expect.poll(() => new URL(page.url()).hash).toBe('#flow=1&packet=2&view=play')
     await page.reload()
     await page.locator('.play-which.reverse', { hasText: 'Packet 2' }).waitFor()
     await page.getByRole('button', { name: 'Previous packet' }).click()

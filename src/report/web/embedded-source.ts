@@ -49,19 +49,19 @@ export class EmbeddedSource implements PageSource {
   async #read(flow: number, into: Signal<FlowPackets | null>): Promise<void> {
     const packets: PagePacket[] = []
     let toldMs = 0
-    const tell = (isComplete: boolean) => {
-      into.value = { packets: packets.slice(), isComplete }
+    const tell = (state: FlowPackets['state']) => {
+      into.value = { packets: packets.slice(), state }
       toldMs = performance.now()
     }
     try {
       for (const [i, { flows }] of this.about.blocks.entries()) {
         if (flow < flows[0] || flow > flows[1]) continue
         for (const packet of await this.#block(i)) if (packet.flow === flow) packets.push(packet)
-        if (packets.length > 0 && performance.now() - toldMs > TELL_EVERY_MS) tell(false)
+        if (packets.length > 0 && performance.now() - toldMs > TELL_EVERY_MS) tell('reading')
       }
-      tell(true)
+      tell('here')
     } catch {
-      tell(false)
+      tell('unreadable')
     }
   }
 

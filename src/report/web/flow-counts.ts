@@ -1,8 +1,8 @@
 /** Packets of a flow: how many there were, how many were lost or resent, and how many of them the page has. */
 
 import type { DirectionName, FlowReport } from '../model.ts'
-import type { PagePacket } from '../page-data.ts'
 import { formatCount, formatCounted } from '../quantities.ts'
+import type { FlowPackets } from './source.ts'
 
 /** Of both directions. */
 export function allPackets({ forward, reverse }: FlowReport): number {
@@ -23,9 +23,9 @@ export function resentPackets({ retransmissions: { forward, reverse } }: FlowRep
 }
 
 /** `200 of 1,500 packets are on this page`; null where it has all. */
-export function packetsHereText(flow: FlowReport, packets: readonly PagePacket[]): string | null {
+export function packetsHereText(flow: FlowReport, { packets, state }: FlowPackets): string | null {
   const all = allPackets(flow)
-  return packets.length < all
-    ? `${formatCount(packets.length)} of ${formatCounted(all, 'packet')} are on this page`
-    : null
+  if (packets.length >= all) return null
+  const where = state === 'reading' ? 'are unpacked so far' : 'are on this page'
+  return `${formatCount(packets.length)} of ${formatCounted(all, 'packet')} ${where}`
 }

@@ -10,5 +10,7 @@ function wordsNow(): string {
   const known = selectedPackets.value
   if (known === null) return 'Unpacking the packets …'
   if (source.value?.isLive) return 'No packet of this flow is here yet.'
-  return known.isComplete ? 'The page has no packet of this flow.' : 'Its packets could not be read.'
+  return known.state === 'unreadable'
+    ? 'Its packets could not be read.'
+    : 'The page has no packet of this flow.'
 }

@@ -6,10 +6,10 @@ import type { PageAbout, PagePacket } from '../page-data.ts'
 
 /** Packets of one flow, in the order of their numbers. */
 export interface FlowPackets {
-  /** Those that the page has; more may follow. */
+  /** Those that are here; more may follow. */
   readonly packets: readonly PagePacket[]
-  /** False while more are read, and where some could not be read. */
-  readonly isComplete: boolean
+  /** `reading`: the page holds more and is unpacking them; `unreadable`: it can't. */
+  readonly state: 'reading' | 'here' | 'unreadable'
 }
 
 export interface PageSource {

@@ -21,7 +21,7 @@ export function Charts() {
   if (known === null || known.packets.length === 0) return <NoPackets />
   const { packets } = known
   if (packets.length === 1) return <p class="quiet">One packet: there is nothing to chart.</p>
-  const here = packetsHereText(flow, packets)
+  const here = packetsHereText(flow, known)
   return (
     <div class="charts">
       {here === null ? null : (

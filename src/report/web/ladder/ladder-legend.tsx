@@ -3,7 +3,7 @@
 import { formatCounted } from '../../quantities.ts'
 import { TOWARDS } from '../directions.ts'
 import { packetsHereText } from '../flow-counts.ts'
-import { selectedFlow } from '../state.ts'
+import { selectedFlow, selectedPackets } from '../state.ts'
 import type { LadderModel } from './ladder-model.ts'
 import { isFar, ladder } from './ladder-state.ts'
 import { type Mark, marksOf } from './packet-words.ts'
@@ -12,7 +12,7 @@ export function Legend() {
   const { model } = ladder.value!
   const flow = selectedFlow.value!
   const { duplicates } = flow
-  const here = packetsHereText(flow, model.packets)
+  const here = packetsHereText(flow, selectedPackets.value!)
   return (
     <p class="ladder-legend">
       <span class="arrow forward">→ {TOWARDS.forward}</span>

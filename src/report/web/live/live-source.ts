@@ -147,7 +147,7 @@ export class LiveSource implements PageSource {
   }
 
   #packetsNow(flow: number): FlowPackets {
-    return { packets: this.#store.packetsOf(flow), isComplete: true }
+    return { packets: this.#store.packetsOf(flow), state: 'here' }
   }
 
   #reportNow(): Report {
