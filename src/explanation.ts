@@ -10,7 +10,7 @@ import { explain, type SeenPacket } from './report/explain/explain.ts'
 import { type Frame, frameOf } from './report/explain/layers.ts'
 import type { Progress } from './report/explain/mapping.ts'
 import type { Explanation } from './report/explain/model.ts'
-import { type FlowFilter, selectFlows } from './report/filter.ts'
+import { type FlowFilter, filterBy, selectFlows } from './report/filter.ts'
 import type { JourneyReport, SightingReport } from './report/journey-lines.ts'
 import type { FlowReport, Report } from './report/model.ts'
 import { WantedFrames } from './wanted-frames.ts'
@@ -82,7 +82,7 @@ function chosenFlow(report: Report, { flow: id, filter }: ExplainOptions): FlowR
     const there = flows.length === 0 ? 'there is none' : `there are flows 1 to ${flows.at(-1)!.id}`
     throw new HoptraceError(`no flow ${id}: ${there}, as hoptrace analyze lists them`)
   }
-  const all = selectFlows(report, { hosts: [], ports: [], protocols: [], ids: [], expression: filter }).flows
+  const all = selectFlows(report, filterBy(filter)).flows
   // One that has an answer before one that has none, then the one that most points saw.
   let found: FlowReport | null = null
   let most = -1

@@ -12,9 +12,9 @@ import type { JourneyReport, SightingReport } from './report/journey-lines.ts'
 import type { Report } from './report/model.ts'
 
 /** Frames of one sighting that are read: super-packets are cut into 45, and nobody reads more than a few. */
-const MAX_FRAMES = 8
+export const MAX_FRAMES = 8
 /** Points of a way; hostile captures have more. */
-const MAX_SIGHTINGS = 64
+export const MAX_SIGHTINGS = 64
 
 /** The records that are wanted, by file and number; each is there once it was read. */
 export class WantedFrames<T> {

@@ -6,7 +6,7 @@ import type { RotatingFile } from '../capture/live/rotating-file.ts'
 import type { HoptraceError } from '../errors.ts'
 import type { ReceiptsHelper } from '../live/receipts-helper.ts'
 import { analyzeLive, type LiveListener, recordLive } from '../live-analysis.ts'
-import { selectFlows } from '../report/filter.ts'
+import { filterBy, selectFlows } from '../report/filter.ts'
 import { renderJsonChunks } from '../report/json.ts'
 import type { Report } from '../report/model.ts'
 import { renderText } from '../report/text.ts'
@@ -15,7 +15,6 @@ import { addExpectationOptions, streamsTap } from './expectation-options.ts'
 import { jsonListener, type LineOptions, textListener } from './live-output.ts'
 import { complain, type Output } from './output.ts'
 import { beginCapture, type RunningCapture } from './running-capture.ts'
-import { filterOf } from './selection-options.ts'
 import { Watch } from './watch.ts'
 
 const EXAMPLES = `
@@ -113,7 +112,7 @@ async function analyze(capture: RunningCapture): Promise<Report> {
 /** What is left to say when the capture has ended. */
 async function tell(capture: RunningCapture, report: Report): Promise<void> {
   const { flags, stdout, explained, page, verdicts } = capture
-  const selected = verdicts.judge(selectFlows(report, filterOf(flags)))
+  const selected = verdicts.judge(selectFlows(report, filterBy(flags.filter)))
   if (flags.json) for (const piece of renderJsonChunks(selected)) await stdout.write(piece)
   else if (flags.ndjson) verdicts.complain(selected)
   else if (!streamsTap(flags))

@@ -6,7 +6,7 @@ import type { UdpTunnel } from '../decode/udp-tunnels.ts'
 import { HoptraceError } from '../errors.ts'
 import { ReportPage } from '../page/html-report.ts'
 import { selectForPage } from '../page/selection.ts'
-import type { FlowFilter } from '../report/filter.ts'
+import { type FlowFilter, filterBy } from '../report/filter.ts'
 import type { StreamedReport } from '../report/model.ts'
 import { STDOUT_NAMES } from './expectation-options.ts'
 import { complain, type Output, outputFile } from './output.ts'
@@ -66,14 +66,7 @@ export class CapturedPage {
         { inputs, warnings: [], failures: [] },
         { journeys: true, tunnelPorts: decodeAs, ...(keepClocks ? { keepClocks } : {}) },
       )
-      const expression = {
-        hosts: [],
-        ports: [],
-        protocols: [],
-        ids: [],
-        ...(filter ? { expression: filter } : {}),
-      }
-      const selected = selectForPage(analysis.streamed, expression)
+      const selected = selectForPage(analysis.streamed, filterBy(filter))
       const { expectations } = judged
       const page = new ReportPage(expectations ? { ...selected, expectations } : selected, {
         title,

@@ -7,7 +7,7 @@ import type { UdpTunnel } from '../decode/udp-tunnels.ts'
 import type { LiveListener } from '../live-analysis.ts'
 import type { LiveView } from '../live-generation.ts'
 import type { Receipts } from '../receipts/model.ts'
-import { type FlowFilter, selectFlows } from '../report/filter.ts'
+import { type FlowFilter, filterBy, selectFlows } from '../report/filter.ts'
 import { harmless, harmlessCopy } from '../report/harmless.ts'
 import type { LiveHello, LiveStatus } from '../report/page-live.ts'
 import { Downloads } from '../serve/downloads.ts'
@@ -17,7 +17,6 @@ import { PageServer } from '../serve/page-server.ts'
 import { ReportFeed } from '../serve/report-feed.ts'
 import { VERSION } from '../version.ts'
 import { complain } from './output.ts'
-import { filterOf } from './selection-options.ts'
 
 /** Packets that are told at once, 20 times a second; less often where that takes more than its share of the time. */
 const MAX_PACKETS_AT_ONCE = 4000
@@ -120,7 +119,7 @@ export class LiveWeb {
 
   #update(view: LiveView, maxFlows: number, receipts: readonly Receipts[]): void {
     const [beginMs, before] = [performance.now(), process.cpuUsage()]
-    const report = selectFlows(view.report(maxFlows, receipts), filterOf(this.#options!))
+    const report = selectFlows(view.report(maxFlows, receipts), filterBy(this.#options!.filter))
     const isLast = maxFlows === MAX_FLOWS_AT_END
     this.#report.update(
       report,

@@ -22,6 +22,11 @@ export interface FlowFilter {
   expression?: { text: string; matches(flow: FlowReport): boolean } | undefined
 }
 
+/** Flows that meet the expression; all, where there is none. */
+export function filterBy(expression: FlowFilter['expression']): FlowFilter {
+  return { hosts: [], ports: [], protocols: [], ids: [], expression }
+}
+
 /** The report with only these flows and the findings about them or about none. Throws where a flow id does not exist. */
 export function selectFlows(report: StreamedReport, filter: FlowFilter): StreamedReport {
   for (const id of filter.ids)

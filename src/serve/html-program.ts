@@ -12,6 +12,7 @@ import { resolveInputs } from '../capture/inputs.ts'
 import type { UdpTunnel } from '../decode/udp-tunnels.ts'
 import { ReportPage } from '../page/html-report.ts'
 import { selectForPage } from '../page/selection.ts'
+import { filterBy } from '../report/filter.ts'
 import { parseFilterExpression } from '../report/filter-expression.ts'
 import type { KeptPart } from './downloads.ts'
 
@@ -29,13 +30,8 @@ const resolved = await resolveInputs(names)
 const tunnelPorts = options.tunnelPorts && new Map(options.tunnelPorts)
 const analysis = await analyzeInputs(resolved, { journeys: true, tunnelPorts })
 const { filter } = options
-const selected = selectForPage(analysis.streamed, {
-  hosts: [],
-  ports: [],
-  protocols: [],
-  ids: [],
-  ...(filter === undefined ? {} : { expression: { text: filter, matches: parseFilterExpression(filter) } }),
-})
+const expression = filter === undefined ? undefined : { text: filter, matches: parseFilterExpression(filter) }
+const selected = selectForPage(analysis.streamed, filterBy(expression))
 const page = new ReportPage(selected, { title: names.join(' '), tunnelPorts })
 for (const journey of analysis.journeys()) page.take(journey)
 for await (const piece of page.pieces(resolved.inputs))

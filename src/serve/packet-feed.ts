@@ -7,6 +7,7 @@ import type { UdpTunnel } from '../decode/udp-tunnels.ts'
 import { PAYLOAD_BYTES, pageFrameOf } from '../page/frames.ts'
 import type { JourneyReport } from '../report/journey-lines.ts'
 import type { PageFrame, PagePacket } from '../report/page-data.ts'
+import { MAX_FRAMES, MAX_SIGHTINGS } from '../wanted-frames.ts'
 import type { FrameRing } from './frame-ring.ts'
 import { harmlessLine } from './harmless-line.ts'
 
@@ -15,9 +16,6 @@ const MAX_PACKETS = 20_000
 const MAX_CHARACTERS = 40 << 20
 /** Flows of which it is known how many packets they have had. */
 const MAX_COUNTED_FLOWS = 100_000
-/** As in `WantedFrames`. */
-const MAX_SIGHTINGS = 64
-const MAX_FRAMES = 8
 
 /** Packets count from 0 in the order in which they were told; those from `first` up to `end` are there. */
 export class PacketFeed {
