@@ -31,7 +31,7 @@ describe.skipIf(!canBrowse)('the charts of a flow', () => {
       ['forward', 'To the server'],
       ['reverse', 'To the client'],
     ]) {
-      await page.locator('.charts').getByText(title!, { exact: true }).click()
+      await page.locator('.charts .switch label', { hasText: title! }).click()
       await page.locator('.charts').getByText('Latency as a table').click()
       const rows = await tableRows(page, 'Latency of each hop')
       const reported = flows[0]!.latency.filter((one) => one.direction === direction)
@@ -90,7 +90,7 @@ describe.skipIf(!canBrowse)('the charts of a flow', () => {
     const { page, faults } = await openPage(browser, await pageOf('bulk-gso'), {
       hash: '#flow=4&view=charts',
     })
-    await page.locator('.charts').getByText('To the client', { exact: true }).click()
+    await page.locator('.charts .switch label', { hasText: 'To the client' }).click()
     await expect.poll(() => page.locator('.charts').textContent()).toContain('Median of the packets in each')
     await page.locator('.charts').getByLabel('Show').selectOption({ label: 'the spread of server → lan' })
     const names = page.locator('.plot').first().locator('.series-legend button')

@@ -10,11 +10,7 @@ export function PacketBar({ chosen }: { chosen: ChosenPacket }) {
   const known = selectedPackets.value!
   const { packets } = known
   const count = Math.max(allPackets(flow), packets.at(-1)?.number ?? 0)
-<<<<<<< HEAD
-  const here = packetsHereText(flow, selectedPackets.value!)
-=======
   const here = packetsHereText(flow, known)
->>>>>>> weblook
   const go = (event: Event & { currentTarget: HTMLInputElement }) => {
     const field = event.currentTarget
     const wanted = Number.parseInt(field.value.replaceAll(',', ''), 10)
