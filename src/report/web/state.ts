@@ -72,7 +72,7 @@ export function renderHash({ flow, packet, view }: Selection, filter = ''): stri
   return words.length === 0 ? '' : `#${words.join('&')}`
 }
 
-/** Goes where the address says, now and whenever it changes, and keeps it true. The flow with most to tell comes first. */
+/** Goes where the address says, now and whenever it changes, and keeps it true. Else the first flow is shown. */
 export function followHash(): void {
   const read = () => {
     const wanted = parseHash(location.hash)
