@@ -98,12 +98,11 @@ async function analyzed(args: string[], flags: AnalyzeFlags, pipes: KeptPipes): 
   )
   const stdout = standardOutput()
   const showsReport = !streamsJourneys && !streamsTap(flags)
-  // Before anything is opened for writing: what lies there is emptied by that.
-  const resolved = await resolveInputs(args)
   const journeyFile =
     journeyPath === undefined || streamsJourneys ? null : await outputFile(journeyPath, '--journeys')
   const pageFile = flags.html === undefined ? null : await outputFile(flags.html, '--html')
   const verdicts = await Verdicts.open(flags, stdout)
+  const resolved = await resolveInputs(args)
   const listsPackets = flags.packets === true && !flags.json && !streamsJourneys
   const bar = progressBar()
   if (args.some(isLive)) reportOnInterrupt()
