@@ -89,12 +89,20 @@ export function watchFaults(page: Page, url: string, allowed?: string): string[]
   return faults
 }
 
-/** What axe finds wrong, a line each: rule, element, what to do. WCAG 2.2 A and AA, and its best practices. */
-export async function accessibilityFaults(page: Page): Promise<string[]> {
+/**
+ * What axe finds wrong, a line each: rule, element, what to do. WCAG 2.2 A and AA, and its best practices; or `only` some of its
+ * rules, where all were asked about the same page already.
+ */
+export async function accessibilityFaults(page: Page, only?: string[]): Promise<string[]> {
   // Not as a <script>: the page's policy lets none in.
   await page.evaluate(axe.source)
-  const { violations } = await page.evaluate(() =>
-    (window as unknown as { axe: typeof axe }).axe.run(document),
+  const { violations } = await page.evaluate(
+    (rules) =>
+      (window as unknown as { axe: typeof axe }).axe.run(document, {
+        resultTypes: ['violations'],
+        ...(rules ? { runOnly: { type: 'rule', values: rules } } : {}),
+      }),
+    only,
   )
   return violations.flatMap(({ id, nodes }) =>
     nodes.map(({ target, failureSummary }) => `${id}: ${target}: ${failureSummary}`),
