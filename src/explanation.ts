@@ -8,8 +8,8 @@ import { HoptraceError } from './errors.ts'
 import type { Receipts } from './receipts/model.ts'
 import { explain, type SeenPacket } from './report/explain/explain.ts'
 import { type Frame, frameOf } from './report/explain/layers.ts'
-import type { Progress } from './report/explain/mapping.ts'
 import type { Explanation } from './report/explain/model.ts'
+import { type Progress, ProgressCounter } from './report/explain/progress.ts'
 import { type FlowFilter, filterBy, selectFlows } from './report/filter.ts'
 import type { JourneyReport, SightingReport } from './report/journey-lines.ts'
 import type { FlowReport, Report } from './report/model.ts'
@@ -117,7 +117,7 @@ function choosePackets(
   let total = 0
   let request: Chosen['packets'][number] | null = null
   let answer: Chosen['packets'][number] | null = null
-  const seen = { forward: 0, reverse: 0, hasEnded: false }
+  const soFar = new ProgressCounter()
   let progress: Progress = { isReplied: false, tcpState: null }
   const first = flow.forward.packets > 0 ? 'forward' : 'reverse'
   for (const journey of journeys) {
@@ -129,14 +129,11 @@ function choosePackets(
           ? journey.direction === first
           : answer === null && journey.direction !== first
         : number === total
-    if (answer === null && (number === undefined || number >= total)) {
-      seen[journey.direction]++
-      if (/^\[[^\]]*[FR]/.test(journey.summary)) seen.hasEnded = true
-    }
+    if (answer === null && (number === undefined || number >= total)) soFar.take(journey)
     if (!isWanted) continue
     if (request === null) request = packet
     else answer = packet
-    progress = { isReplied: seen.reverse > 0, tcpState: tcpState(journey, seen) }
+    progress = soFar.after(journey)
   }
   if (request === null)
     throw new HoptraceError(
@@ -145,13 +142,6 @@ function choosePackets(
         : `no packet ${number} in flow ${flow.id}: it has packets 1 to ${total}, both directions counted`,
     )
   return { packets: answer ? [request, answer] : [request], total, progress }
-}
-
-/** The state that conntrack has after this packet, as far as that is simple. */
-function tcpState({ protocol, summary }: JourneyReport, seen: { hasEnded: boolean }): string | null {
-  if (protocol !== 'tcp' || seen.hasEnded) return null
-  if (/^\[S[^.\]]*\]/.test(summary)) return 'SYN_SENT'
-  return /^\[S/.test(summary) ? 'SYN_RECV' : 'ESTABLISHED'
 }
 
 /** The ICMP errors that answered such packets, as a packet of its own; at each point all that are known. */

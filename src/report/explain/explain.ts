@@ -13,9 +13,10 @@ import { comparedLayers, innermost } from './compare.ts'
 import { endingOf } from './ending.ts'
 import { firstSteps } from './first-steps.ts'
 import type { Frame } from './layers.ts'
-import { mappingsOf, type Progress } from './mapping.ts'
+import { mappingsOf } from './mapping.ts'
 import type { ExplainedPacket, ExplainedStation, Explanation, Step } from './model.ts'
 import { placeOf } from './places.ts'
+import type { Progress } from './progress.ts'
 import { type Sight, type StepContext, stepsBetween } from './steps.ts'
 
 /** A packet that is to be explained: where it was seen, and its frames there. */

@@ -5,13 +5,7 @@ import { renderEndpoint, sameEndpoint } from '../endpoint.ts'
 import { harmless } from '../harmless.ts'
 import type { FlowReport, Station } from '../model.ts'
 import type { Endpoint, Mapping } from './model.ts'
-
-/** What the packets up to the explained ones say about the connection. */
-export interface Progress {
-  isReplied: boolean
-  /** `SYN_SENT`, `SYN_RECV`, `ESTABLISHED`; null where that can't be said. */
-  tcpState: string | null
-}
+import type { Progress } from './progress.ts'
 
 interface Side {
   src: Endpoint

@@ -2,6 +2,7 @@
 
 import { explain } from '../explain/explain.ts'
 import type { Explanation } from '../explain/model.ts'
+import { ProgressCounter } from '../explain/progress.ts'
 import type { PagePacket } from '../page-data.ts'
 import { allPackets } from './flow-counts.ts'
 import { framesOf } from './packet-frames.ts'
@@ -11,26 +12,18 @@ import { flowsById, report, selectedPackets, source } from './state.ts'
 export function explanationOf(packet: PagePacket): Explanation {
   const flow = flowsById.value.get(packet.flow)!
   const { findings, names = {}, receipts = [] } = report.value!
-  const before = selectedPackets.value?.packets.filter(({ number }) => number <= packet.number) ?? [packet]
+  const soFar = new ProgressCounter()
+  for (const one of selectedPackets.value?.packets ?? [packet])
+    if (one.number <= packet.number) soFar.take(one)
   return explain({
     flow,
     flowPackets: allPackets(flow),
     packets: [{ number: packet.number, journey: packet, isError: false, frames: framesOf(packet) }],
-    progress: {
-      isReplied: before.some(({ direction }) => direction === 'reverse'),
-      tcpState: tcpState(packet, before),
-    },
+    progress: soFar.after(packet),
     findings,
     names,
     descriptions: new Map(Object.entries(source.value!.about.descriptions)),
     receipts,
     wantsAnswer: false,
   })
-}
-
-/** The state that conntrack has after this packet, as far as that is simple. */
-function tcpState({ protocol, summary }: PagePacket, before: readonly PagePacket[]): string | null {
-  if (protocol !== 'tcp' || before.some((packet) => /^\[[^\]]*[FR]/.test(packet.summary))) return null
-  if (/^\[S[^.\]]*\]/.test(summary)) return 'SYN_SENT'
-  return /^\[S/.test(summary) ? 'SYN_RECV' : 'ESTABLISHED'
 }
