@@ -43,10 +43,16 @@ export interface Look {
   hash?: string
 }
 
+/** Where a shipped capture lies. */
+export function captureOf(name: string): string {
+  return join(import.meta.dirname, '../../captures', name)
+}
+
 /** A folder for pages, which are gone after the tests. */
 export class Reports {
   readonly #folder = mkdtempSync(join(tmpdir(), 'hoptrace-web-'))
   #count = 0
+  readonly #shipped = new Map<string, Promise<string>>()
 
   /** Makes a page with the real program; its path. */
   async make(...inputs: string[]): Promise<string> {
@@ -54,6 +60,13 @@ export class Reports {
     const { code, stderr } = await hoptrace('report', ...inputs, '-o', path)
     expect(code, stderr).toBe(0)
     return path
+  }
+
+  /** The page of a shipped capture, made once. */
+  of(name: string): Promise<string> {
+    const made = this.#shipped.get(name) ?? this.make(captureOf(name))
+    this.#shipped.set(name, made)
+    return made
   }
 
   remove(): void {

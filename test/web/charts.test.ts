@@ -1,21 +1,13 @@
-import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Report } from '../../src/report/model.ts'
 import { formatDurationNs } from '../../src/report/quantities.ts'
 import { hoptrace } from '../commands/program.ts'
-import { accessibilityFaults, canBrowse, openPage, Reports, startBrowser } from './browser.ts'
-
-const captureOf = (name: string) => join(import.meta.dirname, '../../captures', name)
+import { accessibilityFaults, canBrowse, captureOf, openPage, Reports, startBrowser } from './browser.ts'
 
 describe.skipIf(!canBrowse)('the charts of a flow', () => {
   let browser: Browser
   const reports = new Reports()
-  const pages = new Map<string, Promise<string>>()
-  const pageOf = (name: string) => {
-    if (!pages.has(name)) pages.set(name, reports.make(captureOf(name)))
-    return pages.get(name)!
-  }
   beforeAll(async () => {
     browser = await startBrowser()
   })
@@ -26,7 +18,7 @@ describe.skipIf(!canBrowse)('the charts of a flow', () => {
 
   test.each(['double-nat', 'lossy-download'])('%s: the table has the report’s own medians', async (name) => {
     const { flows } = JSON.parse((await hoptrace('analyze', captureOf(name), '--json')).stdout) as Report
-    const { page, faults } = await openPage(browser, await pageOf(name), { hash: '#flow=1&view=charts' })
+    const { page, faults } = await openPage(browser, await reports.of(name), { hash: '#flow=1&view=charts' })
     for (const [direction, title] of [
       ['forward', 'To the server'],
       ['reverse', 'To the client'],
@@ -52,7 +44,7 @@ describe.skipIf(!canBrowse)('the charts of a flow', () => {
   })
 
   test('every series is drawn, in a colour of its own; switched off it is gone', async () => {
-    const { page } = await openPage(browser, await pageOf('double-nat'), { hash: '#flow=1&view=charts' })
+    const { page } = await openPage(browser, await reports.of('double-nat'), { hash: '#flow=1&view=charts' })
     const names = page.locator('.plot').first().locator('.series-legend button')
     expect(await names.count()).toBe(6)
     const plot = page.locator('.plot canvas').first()
@@ -72,7 +64,7 @@ describe.skipIf(!canBrowse)('the charts of a flow', () => {
   })
 
   test('another theme means other colours, another width another canvas', async () => {
-    const { page } = await openPage(browser, await pageOf('double-nat'), { hash: '#flow=1&view=charts' })
+    const { page } = await openPage(browser, await reports.of('double-nat'), { hash: '#flow=1&view=charts' })
     const light = await legendColors(page)
     await page.locator('.head').getByText('Dark', { exact: true }).click()
     await expect.poll(() => legendColors(page)).not.toEqual(light)
@@ -87,7 +79,7 @@ describe.skipIf(!canBrowse)('the charts of a flow', () => {
   })
 
   test('many packets are put together in bins, and the spread of a hop can be seen', async () => {
-    const { page, faults } = await openPage(browser, await pageOf('bulk-gso'), {
+    const { page, faults } = await openPage(browser, await reports.of('bulk-gso'), {
       hash: '#flow=4&view=charts',
     })
     await page.locator('.charts .switch label', { hasText: 'To the client' }).click()
@@ -105,13 +97,13 @@ describe.skipIf(!canBrowse)('the charts of a flow', () => {
   })
 
   test('losses are told by where, and what has nothing to chart says so', async () => {
-    const lossy = await openPage(browser, await pageOf('lossy-download'), { hash: '#flow=1&view=charts' })
+    const lossy = await openPage(browser, await reports.of('lossy-download'), { hash: '#flow=1&view=charts' })
     expect((await tableRows(lossy.page, 'Losses')).map((row) => row.slice(0, 2))).toEqual([
       ['✗ lost ← between uplink and bridge', '7'],
       ['↻ resent to the client', '11'],
     ])
     await lossy.page.context().close()
-    const single = await openPage(browser, await pageOf('bulk-gso'), { hash: '#flow=1&view=charts' })
+    const single = await openPage(browser, await reports.of('bulk-gso'), { hash: '#flow=1&view=charts' })
     expect(await single.page.locator('[role=tabpanel]').textContent()).toBe(
       'One packet: there is nothing to chart.',
     )
@@ -126,7 +118,7 @@ describe.skipIf(!canBrowse)('the charts of a flow', () => {
     async (theme, width) => {
       for (const name of ['double-nat', 'lossy-download', 'bulk-gso']) {
         const hash = name === 'bulk-gso' ? '#flow=4&view=charts' : '#flow=1&view=charts'
-        const { page, faults } = await openPage(browser, await pageOf(name), { theme, width, hash })
+        const { page, faults } = await openPage(browser, await reports.of(name), { theme, width, hash })
         await page.waitForSelector('.plot canvas')
         for (const summary of await page.locator('.charts summary').all()) await summary.click()
         expect(await accessibilityFaults(page)).toEqual([])

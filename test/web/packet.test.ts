@@ -5,10 +5,7 @@ import type { ExplainedStation, Explanation } from '../../src/report/explain/mod
 import type { Report } from '../../src/report/model.ts'
 import { hoptrace } from '../commands/program.ts'
 import { requireTool, run } from '../tools.ts'
-import { accessibilityFaults, canBrowse, openPage, Reports, startBrowser } from './browser.ts'
-
-const ROOT = join(import.meta.dirname, '../..')
-const captureOf = (name: string) => join(ROOT, 'captures', name)
+import { accessibilityFaults, canBrowse, captureOf, openPage, Reports, startBrowser } from './browser.ts'
 
 /** Rows of the table by tshark's names of fields, and how tshark's value looks here. */
 const FIELDS: readonly [row: string, field: string, as?: (value: string) => string][] = [
@@ -45,11 +42,6 @@ interface Shown {
 describe.skipIf(!canBrowse)('the headers of a packet', () => {
   let browser: Browser
   const reports = new Reports()
-  const pages = new Map<string, Promise<string>>()
-  const pageOf = (name: string) => {
-    if (!pages.has(name)) pages.set(name, reports.make(captureOf(name)))
-    return pages.get(name)!
-  }
   beforeAll(async () => {
     browser = await startBrowser()
   })
@@ -71,7 +63,7 @@ describe.skipIf(!canBrowse)('the headers of a packet', () => {
     { timeout: 180_000 },
     async (name, flow, numbers) => {
       const { points } = JSON.parse((await hoptrace('analyze', captureOf(name), '--json')).stdout) as Report
-      const { page, faults } = await openPage(browser, await pageOf(name), {
+      const { page, faults } = await openPage(browser, await reports.of(name), {
         hash: `#flow=${flow}&view=packet`,
       })
       const frames = new Map<string, { shown: Shown; column: number; frame: number }[]>()
@@ -102,7 +94,7 @@ describe.skipIf(!canBrowse)('the headers of a packet', () => {
   )
 
   test('goes from packet to packet by buttons, number and keys, and says where it is', async () => {
-    const { page, faults } = await openPage(browser, await pageOf('double-nat'), {
+    const { page, faults } = await openPage(browser, await reports.of('double-nat'), {
       hash: '#flow=1&view=packet',
     })
     const title = page.locator('.packet-title h3')
@@ -133,7 +125,7 @@ describe.skipIf(!canBrowse)('the headers of a packet', () => {
   })
 
   test('by keys alone: fields one after the other, each with its bytes', async () => {
-    const { page } = await openPage(browser, await pageOf('double-nat'), { hash: '#flow=1&packet=1' })
+    const { page } = await openPage(browser, await reports.of('double-nat'), { hash: '#flow=1&packet=1' })
     await page.locator('.packet-bar input').focus()
     const walked: string[] = []
     for (let i = 0; i < 5; i++) {
@@ -159,7 +151,7 @@ describe.skipIf(!canBrowse)('the headers of a packet', () => {
   })
 
   test('shows only what changed where that is asked for', async () => {
-    const { page } = await openPage(browser, await pageOf('double-nat'), { hash: '#flow=1&packet=1' })
+    const { page } = await openPage(browser, await reports.of('double-nat'), { hash: '#flow=1&packet=1' })
     const all = (await shownHeaders(page)).rows
     await page.getByLabel('Only what changed').check()
     const some = (await shownHeaders(page)).rows
@@ -171,7 +163,7 @@ describe.skipIf(!canBrowse)('the headers of a packet', () => {
   })
 
   test('the bytes of many points are folded until they are asked for, and then stay open', async () => {
-    const { page } = await openPage(browser, await pageOf('double-nat'), { hash: '#flow=1&packet=1' })
+    const { page } = await openPage(browser, await reports.of('double-nat'), { hash: '#flow=1&packet=1' })
     const first = page.locator('.dump').first()
     expect(await first.isVisible()).toBe(false)
     await page.locator('.fold').focus()
@@ -180,7 +172,7 @@ describe.skipIf(!canBrowse)('the headers of a packet', () => {
     await choosePacket(page, 2)
     expect(await first.isVisible()).toBe(true)
     await page.context().close()
-    const { page: few } = await openPage(browser, await pageOf('udp-and-ping'), {
+    const { page: few } = await openPage(browser, await reports.of('udp-and-ping'), {
       hash: '#flow=1&packet=1',
     })
     await few.locator('.dump').first().waitFor()
@@ -188,7 +180,7 @@ describe.skipIf(!canBrowse)('the headers of a packet', () => {
   })
 
   test('a packet that was cut into frames shows each of them', async () => {
-    const path = await pageOf('bulk-gso')
+    const path = await reports.of('bulk-gso')
     const { page, faults } = await openPage(browser, path, { hash: '#flow=4&packet=12' })
     await unfoldBytes(page)
     const server = page.locator('.dump').last()
@@ -239,7 +231,11 @@ describe.skipIf(!canBrowse)('the headers of a packet', () => {
         ['lossy-download', '#flow=1&packet=20'],
         ['bulk-gso', '#flow=4&packet=12'],
       ]) {
-        const { page, faults } = await openPage(browser, await pageOf(name!), { theme, width, hash: hash! })
+        const { page, faults } = await openPage(browser, await reports.of(name!), {
+          theme,
+          width,
+          hash: hash!,
+        })
         await page.waitForSelector('.headers td')
         expect(await accessibilityFaults(page)).toEqual([])
         expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width)
